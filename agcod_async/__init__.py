@@ -1,0 +1,1 @@
+"""The safe way to turn money into Amazon gift cards from asyncio Python."""
