@@ -1,7 +1,8 @@
 """The gateway emulated: a model of the public facts, not Amazon."""
 
 from agcod_async.emulator.clock import Clock
-from agcod_async.emulator.gateway import Emulator
+from agcod_async.emulator.faults import Fault, FaultKind, FaultPlan
+from agcod_async.emulator.gateway import Emulator, RunningServer
 from agcod_async.emulator.settings import CardRange, Settings
 from agcod_async.emulator.state import Activation, Activity, Card, Key, Load, Partner, State
 from agcod_async.emulator.throttle import Rate, Throttle
@@ -15,11 +16,15 @@ __all__ = [
     "CardRange",
     "Clock",
     "Emulator",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
     "Key",
     "Load",
     "Partner",
     "Rate",
     "Request",
+    "RunningServer",
     "Settings",
     "State",
     "Throttle",

@@ -67,11 +67,33 @@ def answer(state: State, now: datetime, request: Request) -> Answer:
         return _answer(state, 200, b"healthy\n", "text/plain")
     try:
         fields, root = _answered(state, now, request)
-    except Refusal as refused:
-        return _coded(state, refused, request, form)
-    except GatewayRefusal as refused:
-        return _refused(state, refused, form)
+    except (Refusal, GatewayRefusal) as refused:
+        return refuse(state, request, refused)
     return _answer(state, 200, formats.render(fields, root, form), f"application/{form}")
+
+
+def refuse(state: State, request: Request, refused: Refusal | GatewayRefusal) -> Answer:
+    """Write a refusal in the format that the request asks for."""
+    form = formats.answer_format(request.headers)
+    if isinstance(refused, Refusal):
+        return _coded(state, refused, request, form)
+    return _refused(state, refused, form)
+
+
+def request_id(state: State, request: Request) -> str:
+    """The id that an unchecked request carries, or ''; faults strike before anything is checked."""
+    operation = OPERATIONS.get(request.operation or "")
+    form = formats.request_format(request.headers, state.settings)
+    try:
+        fields = Fields(formats.parse(request.body, form), is_typed=form == "json")
+        return fields.text(operation.id_field) if operation else ""
+    except GatewayRefusal:
+        return ""
+
+
+def throttled(state: State) -> GatewayRefusal:
+    """What a request over the rate is answered."""
+    return GatewayRefusal("ThrottlingException", "Rate exceeded", state.settings.throttled_status)
 
 
 def _answered(state: State, now: datetime, request: Request) -> tuple[dict[str, object], str]:
@@ -80,7 +102,7 @@ def _answered(state: State, now: datetime, request: Request) -> tuple[dict[str, 
     if name is None or request.method != "POST":
         raise GatewayRefusal("UnknownOperationException", None, 404)
     if not state.admits(partner.partner_id, name, now):
-        raise GatewayRefusal("ThrottlingException", "Rate exceeded", state.settings.throttled_status)
+        raise throttled(state)
     form = formats.request_format(request.headers, state.settings)
     if not request.body:
         raise refusal("InvalidRequestInput")
@@ -150,7 +172,7 @@ def _mock_success(call: Call, operation: Operation) -> dict[str, object]:
 
 def _coded(state: State, refused: Refusal, request: Request, form: formats.Format) -> Answer:
     name = request.operation or ""
-    response: dict[str, object] = dict.fromkeys(OPERATIONS[name].response)
+    response: dict[str, object] = {field: None for field in OPERATIONS[name].response}
     response |= {"__type": f"{name}Response:{_NAMESPACE}", "status": refused.status}
     fields: dict[str, object] = {
         "agcodResponse": response,

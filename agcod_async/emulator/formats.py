@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from json.encoder import encode_basestring
+from typing import Literal, cast
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -43,7 +44,7 @@ def _parse_json(body: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         text = f"class {_java_name(value)} is not an expected Json type"
         raise GatewayRefusal("SerializationException", text)
-    return value
+    return cast("dict[str, object]", value)
 
 
 def _refuse_constant(name: str) -> object:
@@ -51,13 +52,8 @@ def _refuse_constant(name: str) -> object:
 
 
 def _java_name(value: object) -> str:
-    names = {
-        str: "java.lang.String",
-        list: "java.util.List",
-        Decimal: "java.lang.Number",
-        bool: "java.lang.Boolean",
-    }
-    return names.get(type(value), "null")
+    kinds = ((str, "java.lang.String"), (bool, "java.lang.Boolean"), (Decimal, "java.lang.Number"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "java.util.List")
 
 
 def _parse_xml(body: bytes) -> dict[str, object]:
@@ -67,7 +63,7 @@ def _parse_xml(body: bytes) -> dict[str, object]:
     except (expat.ExpatError, ValueError, LookupError):
         raise GatewayRefusal("SerializationException", "Unable to parse the request body.") from None
     root = reader.root
-    return root if isinstance(root, dict) else {}
+    return cast("dict[str, object]", root) if isinstance(root, dict) else {}
 
 
 class _XMLReader:
@@ -128,11 +124,12 @@ def _json(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return encode_basestring(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f'"{key}":{_json(value[key])}' for key in sorted(value)) + "}"
+        fields = cast("Mapping[str, object]", value)
+        return "{" + ",".join(f'"{key}":{_json(fields[key])}' for key in sorted(fields)) + "}"
     if isinstance(value, Sequence):
-        return "[" + ",".join(map(_json, value)) + "]"
+        return "[" + ",".join(map(_json, cast("Sequence[object]", value))) + "]"
     return _scalar(value)
 
 
@@ -150,9 +147,9 @@ def _xml(name: str, value: object) -> str:
     if isinstance(value, str):
         content = escape(value)
     elif isinstance(value, Mapping):
-        content = _xml_children(value)
+        content = _xml_children(cast("Mapping[str, object]", value))
     elif isinstance(value, Sequence):
-        content = "".join(_xml("member", item) for item in value)
+        content = "".join(_xml("member", item) for item in cast("Sequence[object]", value))
     else:
         content = _scalar(value)
     return f"<{name}>{content}</{name}>"

@@ -92,7 +92,7 @@ def activation_status_check(call: Call) -> Outcome:
         return Outcome(fields, is_real=False)
     printed = known.amount if known else None
     info = card_info("AwaitingActivation", printed, known.currency if known else None, card_number)
-    fields = {"cardInfo": info, "statusCheckRequestId": request_id, "status": "SUCCESS"}
+    fields: dict[str, object] = {"cardInfo": info, "statusCheckRequestId": request_id, "status": "SUCCESS"}
     return Outcome(fields, is_real=False)
 
 

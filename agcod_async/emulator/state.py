@@ -12,6 +12,7 @@ import msgspec
 from agcod_async.emulator.refusals import refusal
 from agcod_async.emulator.settings import Settings
 from agcod_async.emulator.throttle import Meters, Throttle
+from agcod_async.emulator.values import Request
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -144,6 +145,14 @@ class Books(msgspec.Struct, kw_only=True):
     dead_accounts: set[str] = set()
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A request that will arrive when its sender has given up."""
+
+    due: datetime
+    request: Request
+
+
 class State(Books, kw_only=True):
     """The books, and what they are kept for. Changed in place by the core, and by nothing else."""
 
@@ -154,6 +163,8 @@ class State(Books, kw_only=True):
     secrets: dict[str, str] = {}
     owners: dict[str, str] = {}
     meters: dict[str, Meters] = {}
+    late: list[Late] = []
+    """Ascending by time."""
 
     def __repr__(self) -> str:
         return f"State({len(self.cards)} cards, {len(self.activations)} activations, {len(self.loads)} loads)"
@@ -236,6 +247,7 @@ class State(Books, kw_only=True):
         for partner in self.partners.values():
             self.funds.setdefault(partner.partner_id, partner.funds)
         self.meters.clear()
+        self.late.clear()
         return self
 
 
