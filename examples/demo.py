@@ -35,7 +35,9 @@ class Reward:
 
 def read_rewards(path: Path) -> list[Reward]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        return [Reward(row["reference"], Money(row["amount"], row["currency"])) for row in csv.DictReader(file)]
+        return [
+            Reward(row["reference"], Money(row["amount"], row["currency"])) for row in csv.DictReader(file)
+        ]
 
 
 async def issue(session: AgcodSession, reward: Reward) -> CreateGiftCardResponse:
@@ -70,15 +72,20 @@ async def demo(rewards: list[Reward]) -> list[str]:
     print_table(rewards, cards)
     expected = sum((reward.value.amount for reward in rewards[1:]), Decimal(0))
     spent = before.amount - after.amount
-    print(f"\n{first.reference} was cancelled; {second.reference} was asked for twice: the same card came back.")
+    print(
+        f"\n{first.reference} was cancelled; {second.reference} was asked for twice: the same card came back."
+    )
     print(f"Funds before {before}, after {after}: {spent} spent, {expected} expected.")
-    print(f"{len(cards)} cards in {seconds:.2f} s: {len(cards) / seconds:.1f} a second, where 10 are allowed.")
+    print(
+        f"{len(cards)} cards in {seconds:.2f} s: {len(cards) / seconds:.1f} a second, where 10 are allowed."
+    )
 
     return [
         problem
         for problem, is_true in {
             "the money spent is not the sum of the live cards": spent != expected,
-            "the repeated request did not return the same card": again.gc_claim_code != cards[1].gc_claim_code,
+            "the repeated request did not return the same card": again.gc_claim_code
+            != cards[1].gc_claim_code,
             "two rewards got the same card": len({card.gc_id for card in cards}) != len(rewards),
             "the gateway's books disagree": emulator.state.spent(emulator.partner.partner_id) != expected,
         }.items()
@@ -90,7 +97,9 @@ def print_table(rewards: list[Reward], cards: list[CreateGiftCardResponse]) -> N
     print(f"{'reference':<14}{'value':>14}  {'gcId':<16}{'claim code':<12}status")
     for reward, card in zip(rewards, cards, strict=True):
         status = card.card_info.card_status if card.card_info else "?"
-        print(f"{reward.reference:<14}{reward.value!s:>14}  {card.gc_id:<16}{card.gc_claim_code!s:<12}{status}")
+        print(
+            f"{reward.reference:<14}{reward.value!s:>14}  {card.gc_id:<16}{card.gc_claim_code!s:<12}{status}"
+        )
 
 
 def main() -> int:

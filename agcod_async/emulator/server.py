@@ -95,7 +95,7 @@ async def _close(server: uvicorn.Server) -> None:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
     # The protocols learn of the end first, so that nothing is sent to a connection that is gone.
-    while state.connections:  # noqa: ASYNC110
+    while state.connections:
         await asyncio.sleep(0)
     for task in list(state.tasks):
         task.cancel()
