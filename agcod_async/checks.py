@@ -1,0 +1,103 @@
+"""Bad input, caught before anything is sent: each message names the field and the fix."""
+
+from __future__ import annotations
+
+import re
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .model import Shape
+
+MAX_ID = 40
+"""Characters of a request id (Incentives API, digital gift cards)."""
+
+MAX_PAGE = 1000
+"""Records on a page of activity."""
+
+# What XML cannot carry, and what has no place in an id or a reference.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_MOCK_ID = re.compile(r"F[0-9]{4}")
+
+
+def is_mock_id(request_id: str | None) -> bool:
+    """Whether the sandbox takes *request_id* as an order for a planned answer, such as ``F2003``."""
+    return request_id is not None and _MOCK_ID.fullmatch(request_id) is not None
+
+
+def check_partner_id(partner_id: object) -> None:
+    """Refuse a partner id that cannot begin a request id."""
+    if not (isinstance(partner_id, str) and partner_id.isascii() and partner_id.isalnum()):
+        raise ConfigurationError(
+            "partner_id: the letters and digits that the service gave you, such as 'Acme1'"
+        )
+
+
+def check_prefix(field: str, request_id: str, partner_id: str, *, mock_ids: bool) -> None:
+    """Refuse an id that does not begin with the partner id, mock ids excepted where they mean something."""
+    if request_id.startswith(partner_id):
+        return
+    if not is_mock_id(request_id):
+        raise ConfigurationError(f"{field}: {request_id!r} must begin with the partner id {partner_id!r}")
+    if not mock_ids:
+        raise ConfigurationError(f"{field}: {request_id!r} is a mock id, which only the sandbox knows")
+
+
+def check_shape(shape: Shape) -> None:
+    """Refuse a request that the service could only refuse."""
+    for field, check in _checks_of(type(shape)):
+        value = getattr(shape, field)
+        if value is not None:
+            check(field, value)
+
+
+@cache
+def _checks_of(shape: type[Shape]) -> tuple[tuple[str, Callable[[str, object], None]], ...]:
+    return tuple((field, _CHECKS[field]) for field in shape.__struct_fields__ if field in _CHECKS)
+
+
+def _text(field: str, value: object, longest: int) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{field}: text is needed, got {value!r}")
+    if len(value) > longest:
+        raise ConfigurationError(f"{field}: {len(value)} characters, and at most {longest} are allowed")
+    if _UNWRITABLE.search(value):
+        raise ConfigurationError(f"{field}: control characters and line ends are not allowed")
+
+
+def _integer(field: str, value: object, lowest: int, highest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ConfigurationError(
+            f"{field}: a whole number from {lowest} to {highest} is needed, got {value!r}"
+        )
+
+
+def _nested(_field: str, value: object) -> None:
+    check_shape(value)  # type: ignore[arg-type]
+
+
+_CHECKS: dict[str, Callable[[str, object], None]] = {
+    "creation_request_id": partial(_text, longest=MAX_ID),
+    "activation_request_id": partial(_text, longest=MAX_ID),
+    "load_balance_request_id": partial(_text, longest=MAX_ID),
+    "status_check_request_id": partial(_text, longest=MAX_ID),
+    "request_id": partial(_text, longest=MAX_ID),
+    "card_number": partial(_text, longest=40),
+    "gc_id": partial(_text, longest=100),
+    "program_id": partial(_text, longest=100),
+    "product_type": partial(_text, longest=50),
+    "external_reference": partial(_text, longest=100),
+    "page_index": partial(_integer, lowest=0, highest=2**31 - 1),
+    "page_size": partial(_integer, lowest=1, highest=MAX_PAGE),
+    "account": _nested,
+    "id": partial(_text, longest=200),
+    "type": partial(_text, longest=20),
+    "transaction_source": _nested,
+    "source_id": partial(_text, longest=40),
+    "institution_id": partial(_text, longest=40),
+    "source_details": partial(_text, longest=200),
+}

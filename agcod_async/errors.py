@@ -1,0 +1,229 @@
+"""Everything this package raises, each error with its outcome and its next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Outcome = Literal["refused", "unknown", "not_sent"]
+"""What is known about the money when a call ends in an error.
+
+``refused``: nothing was issued by this call. ``not_sent``: the request never left this machine.
+``unknown``: the request may have been executed; repeating it with the same id finds out.
+"""
+
+
+class AgcodError(Exception):
+    """Base class of every error raised by this package; plain fields only, so it pickles."""
+
+    outcome: Outcome = "unknown"
+    """What happened to the money, over *all* attempts of the call that raised this."""
+
+    is_retry_safe: bool = False
+    """Whether sending the same request again can do no harm, and might do good."""
+
+    def __init__(
+        self, message: str = "", *, operation: str | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        """The operation as the service spells it, for example ``CreateGiftCard``."""
+        self.request_id = request_id
+        """The id of the request: with it the same call can be repeated or reversed."""
+        self.attempts = 0
+        """How many attempts the call made, the first one included."""
+
+    def __str__(self) -> str:
+        call = " ".join(filter(None, (self.operation, self.request_id)))
+        text = ": ".join(filter(None, (call, self._summary())))
+        if self.outcome == "unknown":
+            text += " [outcome unknown: repeat with the same id to find out]"
+        return text
+
+    def _summary(self) -> str:
+        return self.message
+
+
+class ConfigurationError(AgcodError, ValueError):
+    """The caller's input cannot work; nothing was sent. The message names the field and the fix."""
+
+    outcome: Outcome = "not_sent"
+
+
+class TransportError(AgcodError):
+    """No answer came back."""
+
+    is_retry_safe = True
+
+
+class ConnectFailed(TransportError):
+    """The request never left this machine."""
+
+    outcome: Outcome = "not_sent"
+
+
+class ResponseTimeout(TransportError):
+    """The request was sent and no complete answer came in time: it may have been executed."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke before a complete answer had come: the request may have been executed."""
+
+
+class ResponseError(AgcodError):
+    """An answer came back, and it is not the one asked for."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str | None = None,
+        request_id: str | None = None,
+        http_status: int | None = None,
+        aws_request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, request_id=request_id)
+        self.http_status = http_status
+        self.aws_request_id = aws_request_id
+        """The service's own id of the exchange; its support asks for it."""
+        self.retry_after = retry_after
+        """Seconds the service asked us to wait, if it did."""
+
+
+class GatewayFault(ResponseError):
+    """HTTP 5xx without a readable verdict: the request may have been executed."""
+
+    is_retry_safe = True
+
+    def _summary(self) -> str:
+        return f"HTTP {self.http_status}: {self.message}"
+
+
+class MalformedResponse(ResponseError):
+    """An answer that cannot be read: the request may have been executed."""
+
+    is_retry_safe = True
+
+    def _summary(self) -> str:
+        return f"unreadable answer (HTTP {self.http_status}): {self.message}"
+
+
+class Storable(Protocol):
+    """A response that knows how to leave its secrets behind."""
+
+    def without_secrets(self) -> Storable:
+        """Return a copy with no claim code in it."""
+        ...
+
+
+class PostconditionError(ResponseError):
+    """
+    The service said SUCCESS, but not about the live card that was asked for.
+
+    The card was refunded, or has another amount or currency (the id was used before). No new money
+    was spent. When the answer names another *id*, it proves nothing and the outcome is unknown.
+    """
+
+    outcome: Outcome = "refused"
+
+    def __init__(self, message: str = "", *, response: Storable | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.response = response
+        """The whole response. Its claim code does not survive pickling or copying the error."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(self.__dict__)
+        if self.response is not None:
+            state["response"] = self.response.without_secrets()
+        return type(self), self.args, state
+
+
+class ServiceError(ResponseError):
+    """The service answered, and said no or "cannot say"."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error_code: str | None = None,
+        error_type: str | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.error_code = error_code
+        """``F100`` to ``F500``, or None for a refusal by the gateway."""
+        self.error_type = error_type
+        """The name of the error: an open set."""
+
+    def _summary(self) -> str:
+        codes = ", ".join(filter(None, (self.error_code, f"HTTP {self.http_status}")))
+        return f"{self.error_type or type(self).__name__} ({codes}): {self.message}"
+
+
+class InvalidRequestError(ServiceError):
+    """F200: the request's data was refused. Fix it before asking again."""
+
+    outcome: Outcome = "refused"
+
+
+class AccountError(ServiceError):
+    """F300: the account, the contract, the funds or the access were refused."""
+
+    outcome: Outcome = "refused"
+
+
+class SystemFaultError(ServiceError):
+    """F100: the service failed inside. Repeating the same id is safe, its benefit unknown."""
+
+
+class UnknownServiceError(ServiceError):
+    """F500, or a failure without a known code. Repeating the same id is safe, its benefit unknown."""
+
+
+class ResendError(ServiceError):
+    """F400 or status RESEND: the state is unknown and the service asks for the same request again."""
+
+    is_retry_safe = True
+
+
+class ThrottlingError(ServiceError):
+    """The account's rate was exceeded; nothing was executed. Slow down, then repeat."""
+
+    outcome: Outcome = "refused"
+    is_retry_safe = True
+
+
+class SignatureError(ServiceError):
+    """The gateway computed another signature: a wrong secret, or a request changed on its way."""
+
+    outcome: Outcome = "refused"
+
+
+class CredentialsError(ServiceError):
+    """The gateway does not accept this key: unknown, inactive, or not allowed to do this."""
+
+    outcome: Outcome = "refused"
+
+
+class ClockSkewError(ServiceError):
+    """The signature's time is more than 15 minutes off the gateway's clock."""
+
+    outcome: Outcome = "refused"
+    is_retry_safe = True
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        signed_at: datetime | None = None,
+        server_date: datetime | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.signed_at = signed_at
+        self.server_date = server_date
+        """The gateway's clock, from the Date header of its answer."""

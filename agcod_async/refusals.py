@@ -1,0 +1,178 @@
+"""What an answer that is no SUCCESS means: the body first, the HTTP status second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from .dates import parse_http_date
+from .errors import (
+    AccountError,
+    ClockSkewError,
+    CredentialsError,
+    GatewayFault,
+    InvalidRequestError,
+    MalformedResponse,
+    ResendError,
+    ResponseError,
+    ServiceError,
+    SignatureError,
+    SystemFaultError,
+    ThrottlingError,
+    UnknownServiceError,
+)
+from .secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .wire import HTTPResponse
+
+# The classes of coded errors (Incentives API, "Errors"); the part after the first digit names no class.
+_CODES: Mapping[str, type[ServiceError]] = {
+    "F1": SystemFaultError,
+    "F2": InvalidRequestError,
+    "F3": AccountError,
+    "F4": ResendError,
+    "F5": UnknownServiceError,
+}
+
+# Errors that are told by their name or text: some have no code, and the documents file some under F200.
+_NAMES: Mapping[type[ServiceError], tuple[str, ...]] = {
+    ClockSkewError: (
+        "requestexpired",
+        "requesttimetooskewed",
+        "requestinthefuture",
+        "signature expired",
+        "signature not yet",
+    ),
+    ThrottlingError: ("throttl", "rate exceeded", "toomanyrequests"),
+    SignatureError: (
+        "invalidsignature",
+        "signaturedoesnotmatch",
+        "incompletesignature",
+        "signature we calculated",
+    ),
+    CredentialsError: (
+        "accessdenied",
+        "invalidaccesskey",
+        "invalidawsaccesskeyid",
+        "invalidclienttokenid",
+        "missingauthenticationtoken",
+        "notauthorized",
+        "security token",
+        "unrecognizedclient",
+    ),
+}
+
+CLOCK_WINDOW = timedelta(minutes=15)
+"""How far a signature's time may be off (Incentives API, "Signing requests")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a body says about a refusal, wherever in it that stood."""
+
+    status: str | None
+    error_code: str | None
+    error_type: str | None
+    text: str | None
+    has_message: bool
+
+    @classmethod
+    def find(cls, root: str, tree: Mapping[str, Any], headers: Mapping[str, str]) -> Verdict:
+        """Look in the body, in its ``agcodResponse``, in the name of its root and in the headers."""
+        nested = tree.get("agcodResponse")
+        inner: Mapping[str, Any] = nested if isinstance(nested, dict) else {}
+        exception = (
+            headers.get("x-amzn-errortype") or tree.get("__type") or (root if "Exception" in root else None)
+        )
+        return cls(
+            status=_first(
+                tree.get("status"), tree.get("statusCode"), inner.get("status"), inner.get("statusCode")
+            ),
+            error_code=_first(tree.get("errorCode")),
+            error_type=_first(tree.get("errorType"), _bare_name(exception)),
+            text=_first(tree.get("message"), tree.get("Message")),
+            has_message="message" in tree or "Message" in tree,
+        )
+
+
+def refusal(
+    verdict: Verdict, response: HTTPResponse, facts: dict[str, Any], signed_at: datetime
+) -> ResponseError:
+    """Return the error that *verdict* and the HTTP status amount to."""
+    kind = _kind(verdict, response.status)
+    if not issubclass(kind, ServiceError):
+        return kind(redact(verdict.text or "no verdict in the body"), **facts)
+    facts |= {"error_code": verdict.error_code, "error_type": verdict.error_type}
+    server_date = parse_http_date(response.headers.get("date"))
+    # A stale signature may be refused under another name.
+    if (
+        kind in (SignatureError, CredentialsError)
+        and server_date
+        and abs(server_date - signed_at) > CLOCK_WINDOW
+    ):
+        kind = ClockSkewError
+    if kind is ClockSkewError:
+        facts |= {"signed_at": signed_at, "server_date": server_date}
+    # Only the first line, which redact() keeps: a signature's refusal goes on to quote the whole request.
+    return kind(redact(verdict.text or ""), **facts)
+
+
+def unreadable(reason: str, response: HTTPResponse, facts: dict[str, Any]) -> ResponseError:
+    """Return the error for a body that is no document of the service at all."""
+    if response.status == 429:
+        return ThrottlingError("too many requests", **facts)
+    return (GatewayFault if response.status >= 500 else MalformedResponse)(reason, **facts)
+
+
+def facts_of(response: HTTPResponse) -> dict[str, Any]:
+    """Return what every error about *response* carries."""
+    retry_after = response.headers.get("retry-after", "")
+    return {
+        "http_status": response.status,
+        "aws_request_id": response.headers.get("x-amzn-requestid"),
+        "retry_after": float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+    }
+
+
+def signing_time(headers: Mapping[str, str]) -> datetime:
+    """Return the moment a request was signed for."""
+    return datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _kind(verdict: Verdict, http_status: int) -> type[ResponseError]:
+    code = verdict.error_code
+    if verdict.status == "RESEND" or (code or "").startswith("F4"):
+        return ResendError
+    # The text of a coded error may quote the caller's data, so there only the name counts.
+    label = verdict.error_type if code else f"{verdict.error_type} {verdict.text}"
+    for named, names in _NAMES.items():
+        if any(name in (label or "").lower() for name in names):
+            return named
+    if code or verdict.status:
+        return _CODES.get((code or "")[:2], UnknownServiceError)
+    return _by_status(http_status, has_message=verdict.has_message)
+
+
+def _by_status(http_status: int, *, has_message: bool) -> type[ResponseError]:
+    if http_status == 429:
+        return ThrottlingError
+    if http_status >= 500:
+        return GatewayFault
+    if has_message and http_status in (401, 403):
+        return CredentialsError
+    if has_message and http_status >= 400:
+        return InvalidRequestError
+    return MalformedResponse
+
+
+def _first(*values: object) -> str | None:
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def _bare_name(exception: object) -> str | None:
+    # Coral services write namespace#Name or Name:url.
+    return exception.partition(":")[0].rpartition("#")[2] if isinstance(exception, str) else None

@@ -1,0 +1,154 @@
+"""When an attempt is followed by another: tenacity drives, these rules decide."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tenacity import AsyncRetrying, RetryCallState
+
+from .errors import AgcodError, ConfigurationError, PostconditionError, ResponseError, ThrottlingError
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """
+    How often and how fast one session call repeats what is retry-safe.
+
+    Between attempts it waits a random part of an exponentially growing delay ("full jitter"). All times
+    are seconds.
+    """
+
+    max_attempts: int = 5
+    """Attempts of one call, the first one included; 1 switches retries off."""
+
+    max_elapsed: float = 30.0
+    """No attempt begins later than this after the call's first attempt has failed."""
+
+    base_delay: float = 0.05
+    """The longest first wait; it doubles with each attempt."""
+
+    throttled_delay: float = 1.0
+    """The longest first wait after a ThrottlingError."""
+
+    max_delay: float = 20.0
+    """The longest wait of all, a wait that the service asks for included."""
+
+    quota: int = 100
+    """
+    Retries a session can spend before it must earn them again, so that an outage is not answered by a
+    storm: a retry costs one, a call that succeeds gives one tenth back, or the one its last retry cost.
+    """
+
+    system_faults: bool = False
+    """Whether SystemFaultError and UnknownServiceError are repeated too: safe, of unknown benefit."""
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ConfigurationError("max_attempts must be at least 1: the first attempt counts")
+        for name in ("max_elapsed", "base_delay", "throttled_delay", "max_delay", "quota"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(f"{name} must not be negative")
+
+
+class Observer(Protocol):
+    """Who makes a call, and learns from its failed attempts."""
+
+    def failed(self, error: AgcodError) -> bool:
+        """An attempt ended in *error*: return whether another one makes sense."""
+        ...
+
+    def waiting(self, error: AgcodError, delay: float) -> None:
+        """Another attempt follows in *delay* seconds."""
+        ...
+
+
+class Retries:
+    """What the calls of one session share: the policy, the quota and the randomness."""
+
+    def __init__(self, policy: RetryPolicy, rng: Random) -> None:
+        self.policy = policy
+        self._rng = rng
+        self._quota = float(policy.quota)
+
+    def attempts(self, observer: Observer) -> AsyncRetrying:
+        """Return the attempts of one call, to be walked with ``async for``."""
+        call = _Rules(self, observer)
+        return AsyncRetrying(
+            sleep=asyncio.sleep,
+            retry=call.should_retry,
+            wait=call.delay,
+            stop=call.should_stop,
+            before_sleep=call.before_sleep,
+            reraise=True,
+        )
+
+    def delay(self, error: AgcodError, attempt: int) -> float:
+        """Return the seconds to wait after *error* ended attempt number *attempt*."""
+        policy = self.policy
+        first = policy.throttled_delay if isinstance(error, ThrottlingError) else policy.base_delay
+        longest = min(policy.max_delay, first * 2 ** min(attempt - 1, 62))
+        asked = error.retry_after if isinstance(error, ResponseError) else None
+        return max(self._rng.uniform(0, longest), min(asked or 0.0, policy.max_delay))
+
+    def spend(self) -> bool:
+        """Take one retry from the quota, if one is left."""
+        if self._quota < 1:
+            return False
+        self._quota -= 1
+        return True
+
+    def earn(self, attempt: int) -> None:
+        """Give back what a success on attempt number *attempt* is worth."""
+        self._quota = min(self.policy.quota, self._quota + (0.1 if attempt == 1 else 1))
+
+
+class _Rules:
+    """Answers tenacity's questions for one call, and remembers what is unknown."""
+
+    __slots__ = ("_first_failure", "_observer", "_retries", "_unknown")
+
+    def __init__(self, retries: Retries, observer: Observer) -> None:
+        self._retries = retries
+        self._observer = observer
+        self._unknown = False
+        self._first_failure: float | None = None
+
+    def should_retry(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, AgcodError):
+            return False
+        error.attempts = state.attempt_number
+        again = self._observer.failed(error)
+        # A refusal of this attempt says nothing about an earlier one that may still be on its way;
+        # an answer about the card itself does.
+        self._unknown |= error.outcome == "unknown"
+        if self._unknown and not isinstance(error, PostconditionError):
+            error.outcome = "unknown"
+        return again
+
+    def delay(self, state: RetryCallState) -> float:
+        return self._retries.delay(_error(state), state.attempt_number)
+
+    def should_stop(self, state: RetryCallState) -> bool:
+        policy, now = self._retries.policy, asyncio.get_running_loop().time()
+        if self._first_failure is None:
+            self._first_failure = now
+        return (
+            state.attempt_number >= policy.max_attempts
+            or now + state.upcoming_sleep - self._first_failure > policy.max_elapsed
+            or not self._retries.spend()
+        )
+
+    def before_sleep(self, state: RetryCallState) -> None:
+        self._observer.waiting(_error(state), state.upcoming_sleep)
+
+
+def _error(state: RetryCallState) -> AgcodError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, AgcodError)  # nothing else is retried
+    return error

@@ -1,0 +1,127 @@
+"""AWS Signature Version 4, pure: the time is an argument, and nothing is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from msgspec.structs import replace
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from .credentials import Credentials
+    from .wire import HTTPRequest
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+SERVICE = "AGCODService"
+"""The service's name in scope and key: this case exactly, whatever its documents say in prose."""
+
+_sha256 = hashlib.sha256
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class SigV4Signer:
+    """
+    Signs requests for one region.
+
+    Signed are ``accept``, ``content-type``, ``host``, the date and ``x-amz-target``, as in the service's
+    own sample; other headers may be added on the way without harm. Other sets can be given.
+
+    Args:
+        region: the region in the credential scope, for example ``us-east-1``.
+        service: the service in the credential scope.
+        date_header:
+            ``x-amz-date``, or ``date``, which the service also takes when it is written in the same ISO
+            basic form.
+        signed_headers: the headers to sign besides the date; a request must have all of them.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        service: str = SERVICE,
+        *,
+        date_header: Literal["x-amz-date", "date"] = "x-amz-date",
+        signed_headers: tuple[str, ...] = ("accept", "content-type", "host", "x-amz-target"),
+    ) -> None:
+        if "host" not in signed_headers or len(signed_headers) < 2:
+            raise ConfigurationError("signed_headers: host and at least one more header are signed")
+        self._scope_tail = f"{region}/{service}/aws4_request"
+        self._date_header = date_header
+        self._names = sorted(signed_headers)
+        self._signed_headers = ";".join(sorted((*signed_headers, date_header)))
+        self._values = itemgetter(*self._names)
+        self._second = -1
+        self._stamp = self._scope = ""
+        # A request differs from the one before it in date and body only, a key is good for a day.
+        self._frame = lru_cache(maxsize=64)(self._make_frame)
+        self._pads = lru_cache(maxsize=8)(self._make_pads)
+
+    def sign(self, request: HTTPRequest, credentials: Credentials, *, at: datetime) -> HTTPRequest:
+        """Return a copy of *request* that carries its date and its signature, good for 15 minutes."""
+        self._set_time(at)
+        digest = _sha256(self._canonical(request).encode()).hexdigest()
+        inner, outer = self._pads(credentials.secret_access_key.reveal(), self._stamp[:8])
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}".encode())
+        outer.update(inner.digest())
+        headers = dict(request.headers)
+        headers[self._date_header] = self._stamp
+        headers["authorization"] = (
+            f"{ALGORITHM} Credential={credentials.access_key_id}/{self._scope}, "
+            f"SignedHeaders={self._signed_headers}, Signature={outer.hexdigest()}"
+        )
+        return replace(request, headers=headers)
+
+    def canonical_request(self, request: HTTPRequest, *, at: datetime) -> str:
+        """Return what is hashed: the service prints the same text when it refuses a signature."""
+        self._set_time(at)
+        return self._canonical(request)
+
+    def string_to_sign(self, canonical_request: str, *, at: datetime) -> str:
+        """Return what the derived key signs."""
+        self._set_time(at)
+        digest = _sha256(canonical_request.encode()).hexdigest()
+        return f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}"
+
+    def credential_scope(self, at: datetime) -> str:
+        """Return day, region, service and terminator, for example ``20240131/us-east-1/…``."""
+        self._set_time(at)
+        return self._scope
+
+    def _set_time(self, at: datetime) -> None:
+        if at.tzinfo is None:
+            raise ConfigurationError("at: a signature needs a datetime with a time zone")
+        second = int(at.timestamp())
+        if second != self._second:
+            self._stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+            self._scope = f"{self._stamp[:8]}/{self._scope_tail}"
+            self._second = second
+
+    def _canonical(self, request: HTTPRequest) -> str:
+        before, after = self._frame(request.method, request.path, self._values(request.headers))
+        return f"{before}{self._stamp}{after}{_sha256(request.body).hexdigest()}"
+
+    def _make_frame(self, method: str, path: str, values: tuple[str, ...]) -> tuple[str, str]:
+        """Return what stands in a canonical request before the date and between date and payload hash."""
+        before, after = [method, quote(path, safe="/~"), ""], [""]
+        for name, value in zip(self._names, values, strict=True):
+            lines = before if name < self._date_header else after
+            lines.append(f"{name}:{' '.join(value.split())}")
+        before.append(f"{self._date_header}:")
+        return "\n".join(before), "\n".join([*after, "", self._signed_headers, ""])
+
+    def _make_pads(self, secret: str, day: str) -> tuple[Any, Any]:
+        """Return HMAC's two hash states for the derived key: all that a signature needs of it."""
+        key = f"AWS4{secret}".encode()
+        for part in (day, *self._scope_tail.split("/")):
+            key = hmac.digest(key, part.encode(), "sha256")
+        block = key.ljust(_sha256().block_size, b"\0")
+        return _sha256(block.translate(_INNER_PAD)), _sha256(block.translate(_OUTER_PAD))
