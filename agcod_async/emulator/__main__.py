@@ -13,11 +13,11 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from agcod_async.emulator.clock import Clock
-from agcod_async.emulator.gateway import DEFAULT_PARTNER, Emulator
-from agcod_async.emulator.state import Partner
-from agcod_async.emulator.store import StateFile
-from agcod_async.emulator.throttle import Rate, Throttle
+from .clock import Clock
+from .gateway import DEFAULT_PARTNER, Emulator
+from .state import Partner
+from .store import StateFile
+from .throttle import Rate, Throttle
 
 _SAVE_EVERY = 1.0
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from agcod_async.emulator.delivery import Delivery
-from agcod_async.emulator.values import Answer, Request
+from .delivery import Delivery
+from .values import Answer, Request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

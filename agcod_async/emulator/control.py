@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from agcod_async.emulator.app import BodyTooLarge, ClientGone, Receive, Scope, Send, read_body, send_answer
-from agcod_async.emulator.faults import Fault, FaultKind
-from agcod_async.emulator.state import Key, Partner
-from agcod_async.emulator.values import Answer
+from .app import BodyTooLarge, ClientGone, Receive, Scope, Send, read_body, send_answer
+from .faults import Fault, FaultKind
+from .state import Key, Partner
+from .values import Answer
 
 if TYPE_CHECKING:
-    from agcod_async.emulator.gateway import Emulator
+    from .gateway import Emulator
 
 PREFIX = "/_control"
 _LARGEST_BODY = 256 * 1024 * 1024

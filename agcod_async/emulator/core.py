@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from agcod_async.emulator import activity, balances, cards, formats, physical, signature
-from agcod_async.emulator.call import Call, Outcome, card_info
-from agcod_async.emulator.fields import Fields
-from agcod_async.emulator.refusals import (
+from . import activity, balances, cards, formats, physical, signature
+from .call import Call, Outcome, card_info
+from .fields import Fields
+from .refusals import (
     MOCK_SUCCESS,
     MOCKS,
     GatewayRefusal,
@@ -16,8 +16,8 @@ from agcod_async.emulator.refusals import (
     mock_refusal,
     refusal,
 )
-from agcod_async.emulator.state import Partner, State
-from agcod_async.emulator.values import Answer, Request
+from .state import Partner, State
+from .values import Answer, Request
 
 _NAMESPACE = "http://internal.amazon.com/coral/com.amazonaws.agcod/"
 
@@ -172,10 +172,9 @@ def _mock_success(call: Call, operation: Operation) -> dict[str, object]:
 
 def _coded(state: State, refused: Refusal, request: Request, form: formats.Format) -> Answer:
     name = request.operation or ""
-    response: dict[str, object] = {field: None for field in OPERATIONS[name].response}
-    response |= {"__type": f"{name}Response:{_NAMESPACE}", "status": refused.status}
+    status: dict[str, object] = {"__type": f"{name}Response:{_NAMESPACE}", "status": refused.status}
     fields: dict[str, object] = {
-        "agcodResponse": response,
+        "agcodResponse": {**dict.fromkeys(OPERATIONS[name].response), **status},
         "errorCode": refused.code,
         "errorType": refused.error_type,
         "message" if form == "json" else "Message": refused.message,

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cache
 
-from agcod_async.emulator.faults import Fault, FaultKind
-from agcod_async.emulator.values import Answer
+from .faults import Fault, FaultKind
+from .values import Answer
 
 _DEPTH = 100_000
 _BOMB = 32 * 1024 * 1024

@@ -9,8 +9,8 @@ from typing import Literal, cast
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from agcod_async.emulator.refusals import GatewayRefusal
-from agcod_async.emulator.settings import Settings
+from .refusals import GatewayRefusal
+from .settings import Settings
 
 Format = Literal["json", "xml"]
 MAX_DEPTH = 16

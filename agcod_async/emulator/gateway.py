@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from agcod_async.emulator import core
-from agcod_async.emulator.app import GatewayApp
-from agcod_async.emulator.clock import Clock, utc_now
-from agcod_async.emulator.delivery import Delivery, page, spoiled
-from agcod_async.emulator.faults import Fault, FaultKind, FaultPlan
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.settings import Settings
-from agcod_async.emulator.state import Late, Partner, State
-from agcod_async.emulator.throttle import Throttle
-from agcod_async.emulator.values import Answer, Request
+from . import core
+from .app import GatewayApp
+from .clock import Clock, utc_now
+from .delivery import Delivery, page, spoiled
+from .faults import Fault, FaultKind, FaultPlan
+from .refusals import refusal
+from .settings import Settings
+from .state import Late, Partner, State
+from .throttle import Throttle
+from .values import Answer, Request
 
 if TYPE_CHECKING:
     import httpx
@@ -127,7 +127,7 @@ class Emulator:
         """A transport for `httpx.AsyncClient(transport=…)`: no socket, the faults as httpx's own errors."""
         import httpx
 
-        from agcod_async.emulator.transport import in_process
+        from .transport import in_process
 
         return cast("httpx.AsyncBaseTransport", in_process(httpx, self))
 
@@ -135,7 +135,7 @@ class Emulator:
         """The same for `httpx2.AsyncClient`."""
         import httpx2
 
-        from agcod_async.emulator.transport import in_process
+        from .transport import in_process
 
         return cast("httpx2.AsyncBaseTransport", in_process(httpx2, self))
 
@@ -159,9 +159,9 @@ class Emulator:
         Raises:
             ValueError: *host* is not loopback and *allow_remote* was not given, or a token is missing.
         """
-        from agcod_async.emulator.certificates import Authority
-        from agcod_async.emulator.control import ControlApp
-        from agcod_async.emulator.server import Listener, bind
+        from .certificates import Authority
+        from .control import ControlApp
+        from .server import Listener, bind
 
         control = None if control_port is None else ControlApp(self, control_token)
         async with AsyncExitStack() as stack:

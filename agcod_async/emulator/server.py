@@ -13,8 +13,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from agcod_async.emulator.app import TRANSPORT, Receive, Scope, Send
-from agcod_async.emulator.faults import FaultKind, FaultPlan
+from .app import TRANSPORT, Receive, Scope, Send
+from .faults import FaultKind, FaultPlan
 
 ASGIApp = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
@@ -103,7 +103,7 @@ class Listener:
         for connection in list(self._connections):
             connection.transport.abort()
         # The protocols learn of the end first, so that nothing is sent to a connection that is gone.
-        while self._connections:  # noqa: ASYNC110
+        while self._connections:
             await asyncio.sleep(0)
         await _cancelled(self._state.tasks)
 

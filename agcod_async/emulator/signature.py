@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
-from agcod_async.emulator.refusals import GatewayRefusal
-from agcod_async.emulator.values import Request
+from .refusals import GatewayRefusal
+from .values import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "AGCODService"

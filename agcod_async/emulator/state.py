@@ -9,10 +9,10 @@ from typing import Literal, Self
 
 import msgspec
 
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.settings import Settings
-from agcod_async.emulator.throttle import Meters, Throttle
-from agcod_async.emulator.values import Request
+from .refusals import refusal
+from .settings import Settings
+from .throttle import Meters, Throttle
+from .values import Request
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 

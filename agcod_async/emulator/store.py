@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from agcod_async.emulator.state import State
+from .state import State
 
 
 class StateFile:

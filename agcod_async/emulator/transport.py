@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
-from agcod_async.emulator.delivery import Delivery
-from agcod_async.emulator.faults import FaultKind
-from agcod_async.emulator.values import Request
+from .delivery import Delivery
+from .faults import FaultKind
+from .values import Request
 
 if TYPE_CHECKING:
-    from agcod_async.emulator.gateway import Emulator
+    from .gateway import Emulator
 
 
 def in_process(library: Any, emulator: "Emulator") -> Any:
