@@ -187,6 +187,9 @@ class _Connection(H11Protocol):
     def end_if_idle(self) -> None:
         """Close the connection unless a request is under way."""
         if not self._is_busy:
+            # Shut down first: a client that looks at its connection now finds it ended.
+            with suppress(OSError):
+                self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
             self.transport.abort()
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
