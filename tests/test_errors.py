@@ -13,6 +13,7 @@ from agcod_async.errors import AgcodError, PostconditionError, ResponseError, Se
 from agcod_async.model import CardInfo, CreateGiftCardResponse
 from tests.support.copies import TRAVELS
 
+UNKNOWN = " [outcome unknown: repeat with the same id to find out]"
 CODE = "AAAA-BBBBBB-CCCC"
 
 # Copied by hand from the design, "Public names": class, outcome, and whether it is retry-safe. A
@@ -136,8 +137,7 @@ def test_an_outcome_belongs_to_one_error():
         ),
         (
             filled(errors.ResendError),
-            "CreateGiftCard Acme1X1: SomeName (F200, HTTP 400): a reason"
-            " [outcome unknown: repeat with the same id to find out]",
+            "CreateGiftCard Acme1X1: SomeName (F200, HTTP 400): a reason" + UNKNOWN,
         ),
         (errors.ConnectFailed("no route"), "no route"),
         (
@@ -146,8 +146,7 @@ def test_an_outcome_belongs_to_one_error():
         ),
         (
             errors.MalformedResponse("not XML", http_status=200, operation="CancelGiftCard"),
-            "CancelGiftCard: unreadable answer (HTTP 200): not XML"
-            " [outcome unknown: repeat with the same id to find out]",
+            "CancelGiftCard: unreadable answer (HTTP 200): not XML" + UNKNOWN,
         ),
     ],
 )

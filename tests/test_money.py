@@ -178,7 +178,7 @@ def test_fractions_of_the_smallest_unit_are_refused(money, rule):
 @pytest.mark.parametrize("currency", ["usd", "US", "USDX", "", "U$D", "ÜSD", None, 840])
 def test_a_currency_must_look_like_one(currency):
     """The set is open, its form is not: a typing slip is caught before anything is sent."""
-    with pytest.raises(ConfigurationError, match="value: currency .* is not an ISO 4217 code such as 'USD'"):
+    with pytest.raises(ConfigurationError, match=r"value: currency .* is not an ISO 4217 code such as 'USD'"):
         payable("value", Money("1", currency))
 
 

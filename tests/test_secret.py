@@ -34,7 +34,7 @@ claim_codes = st.tuples(
         pprint.pformat,
         lambda value: f"{value} {value!s} {value!r} {value:>40}",
         lambda value: "%s %r" % (value, value),  # noqa: UP031
-        lambda value: "{} {!r}".format(value, value),  # noqa: UP030, UP032
+        lambda value: "{} {!r}".format(value, value),  # noqa: UP032
         lambda value: str([value, {"code": value}]),
         lambda value: "".join(traceback.format_exception(ValueError(value))),
     ],
