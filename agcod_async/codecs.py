@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from xml.parsers import expat
@@ -111,7 +111,7 @@ class XMLCodec:
 
 # How msgspec makes a ClaimCode of a str: in C, because it runs for every card.
 _CONSTRUCT = cast("Callable[[type[Any], Any], Any]", operator.call)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
 
 
 def codec_for(body: bytes) -> Codec:
@@ -159,7 +159,9 @@ def _tree(body: bytes) -> dict[str, Any]:
         else:
             siblings[name] = [siblings[name], node]
 
-    # The encoding is given, so that no declared one can hide a DTD.
+    # The encoding is given, so that no declared one can hide a DTD; a byte order mark would still win.
+    if b"\0" in body:
+        raise UnreadableBody("XML with a NUL byte")
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_dtd
