@@ -78,7 +78,8 @@ class Endpoint:
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only view of a mapping can be neither pickled nor copied.
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _restored, (values | {"marketplaces": dict(self.marketplaces)},)
+        del values["marketplaces"]
+        return _restored, (dict(self.marketplaces), values)
 
     @classmethod
     def from_name(cls, name: str) -> Endpoint:
@@ -139,8 +140,8 @@ class Endpoint:
         )
 
 
-def _restored(values: dict[str, Any]) -> Endpoint:
-    return Endpoint(**values | {"marketplaces": MappingProxyType(values["marketplaces"])})
+def _restored(marketplaces: dict[str, str], values: dict[str, Any]) -> Endpoint:
+    return Endpoint(marketplaces=MappingProxyType(marketplaces), **values)
 
 
 def _is_loopback(host: str) -> bool:
