@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import fields
 
 from agcod_async import Account, ClaimCode, Money, TransactionSource
@@ -30,6 +30,7 @@ from agcod_async.model import (
     GetGiftCardActivityPageResponse,
 )
 from agcod_async.money import minor_digits, payable
+from tests.support.properties import examples
 
 ANSWERS = Path(__file__).parent / "vectors" / "answers"
 CODECS = {"json": JSON, "xml": XML}
@@ -151,6 +152,18 @@ def test_every_recorded_answer_is_tested():
     }
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000])
+def test_a_page_of_any_length_is_a_list(count):
+    """One record, or a thousand, or none: XML repeats elements where JSON has a list."""
+    ids = [f"Acme1X{number}" for number in range(count)]
+    records = "".join(f"<record><requestId>{each}</requestId></record>" for each in ids)
+    body = f"<a><cardActivityList>{records}</cardActivityList></a>".encode()
+    answer = XML.decode(body, GetGiftCardActivityPageResponse)
+    assert [each.request_id for each in answer.card_activity_list] == [
+        f"Acme1X{number}" for number in range(count)
+    ]
+
+
 @formats
 def test_a_refusal_is_parsed_to_plain_values(suffix):
     """Errors have no shape of their own: whoever judges them gets the tree."""
@@ -230,7 +243,7 @@ shapes = st.sampled_from(sorted(OPERATIONS)).flatmap(
 
 
 @formats
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(shapes)
 def test_what_is_encoded_is_decoded_again(suffix, named):
     """Nothing is lost or bent on the way to the wire: any text, any amount, every operation."""
@@ -242,7 +255,7 @@ def test_what_is_encoded_is_decoded_again(suffix, named):
     assert codec.parse(body)[0] == {"json": "", "xml": f"{name}Request"}[suffix]
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(shapes)
 def test_other_parsers_read_the_same(named):
     """The bytes are standard JSON and XML, which need no decoder of ours."""
@@ -254,7 +267,7 @@ def test_other_parsers_read_the_same(named):
     assert [child.tag for child in root] == list(tree)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(amounts)
 def test_amounts_never_pass_through_float(amount):
     """The number on the wire has the amount's own digits, and comes back as the same Decimal."""
@@ -594,7 +607,7 @@ def test_no_error_quotes_the_body(suffix):
         assert code.decode() not in repr(caught.value)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     st.one_of(
         st.binary(max_size=60),

@@ -4,12 +4,13 @@ import email.utils
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from agcod_async import ConfigurationError
 from agcod_async.dates import parse_date, parse_http_date, wire_date
+from tests.support.properties import examples
 
-quick = settings(deadline=None, max_examples=80)
+quick = examples(80)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = datetime(2036, 3, 4, 22, 59, 59, tzinfo=UTC)
 moments = st.integers(-30_610_224_000, 253_402_127_999).map(lambda second: EPOCH + timedelta(seconds=second))

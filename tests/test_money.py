@@ -5,15 +5,16 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from agcod_async import ConfigurationError, Money
 from agcod_async.codecs import JSON, XML
 from agcod_async.model import CreateGiftCardRequest
 from agcod_async.money import minor_digits, payable
 from tests.support.copies import TRAVELS
+from tests.support.properties import examples
 
-quick = settings(deadline=None, max_examples=60)
+quick = examples(60)
 currencies = st.sampled_from(["USD", "EUR", "JPY", "KWD", "ZZZ"])
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from agcod_async.model import CardActivity, GetGiftCardActivityPageResponse
 from agcod_async.paging import records
+from tests.support.properties import examples
 
 
 def activity(count: int) -> list[CardActivity]:
@@ -34,7 +35,7 @@ async def collect(fetch) -> list[CardActivity]:
     return [record async for record in records(fetch)]
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(st.integers(0, 25), st.integers(1, 8), st.booleans(), st.booleans())
 async def test_every_record_comes_once_and_in_order(count, size, by_record, announces):
     """A reconciliation that misses or doubles a record reports money that is not there."""

@@ -8,10 +8,11 @@ import traceback
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from agcod_async import ClaimCode, Credentials, Secret
 from agcod_async.secret import looks_like_claim_code, redact
+from tests.support.properties import examples
 
 CODE = "AAAA-BBBBBB-CCCC"
 kinds = pytest.mark.parametrize("kind", [Secret, ClaimCode])
@@ -165,7 +166,7 @@ def test_foreign_text_is_bounded():
     assert len(redact("x" * 10**6)) == 300
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.text(), claim_codes, st.text())
 def test_no_code_survives(before, code, after):
     """Wherever in a text a code stands, it is gone; letters right beside it make it something else."""

@@ -10,11 +10,12 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from agcod_async import ConfigurationError, Credentials
 from agcod_async.signer import SERVICE, SigV4Signer
 from agcod_async.wire import HTTPRequest
+from tests.support.properties import examples
 
 VECTORS = Path(__file__).parent / "vectors" / "sigv4"
 CREDENTIALS = Credentials("AKIDEXAMPLE", "example-secret-key/DO+NOT+USE")
@@ -196,7 +197,7 @@ class Botocore:
         self.authorization = self._request.headers["Authorization"]
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(requests(), keys, keys, names, st.one_of(st.just(SERVICE), names), moments, zones)
 def test_botocore_agrees(request, key_id, secret, region, service, moment, zone):
     """The reference implementation finds the same text and the same signature for any request of ours."""
@@ -213,7 +214,7 @@ def test_botocore_agrees(request, key_id, secret, region, service, moment, zone)
     assert signed.headers["x-amz-date"] == stamp
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     st.lists(st.tuples(requests(), st.sampled_from(["one", "two"]), st.sampled_from(NEW_YEARS)), max_size=12)
 )
