@@ -59,4 +59,8 @@ def wire_date(moment: datetime, field: str) -> str:
         raise ConfigurationError(
             f"{field}: a datetime with a time zone is needed, such as datetime(2026, 3, 1, tzinfo=UTC)"
         )
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{field}: {moment} has no date in UTC: give one that has") from None
+    return utc.replace(tzinfo=None).isoformat(timespec="seconds")

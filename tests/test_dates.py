@@ -142,6 +142,17 @@ def test_a_wire_date_names_the_same_moment_in_any_zone(moment, zone):
 
 
 @pytest.mark.parametrize(
+    ("edge", "hours"),
+    [(datetime(1, 1, 1, tzinfo=UTC), 1), (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), -1)],
+)
+def test_a_moment_beyond_the_calendar_is_refused(edge, hours):
+    """The first and the last moment there are, in a zone where UTC has no such year, mean "without limit"."""
+    with pytest.raises(ConfigurationError, match=r"utc_start_date: .* has no date in UTC: give one that has"):
+        wire_date(edge.replace(tzinfo=timezone(timedelta(hours=hours))), "utc_start_date")
+    assert parse_date(wire_date(edge, "utc_start_date")) == edge
+
+
+@pytest.mark.parametrize(
     "moment", [MOMENT.replace(tzinfo=None), MOMENT.replace(tzinfo=NoOffset()), "2026-03-01T00:00:00", None]
 )
 def test_a_naive_moment_is_refused(moment):
