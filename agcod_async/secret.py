@@ -56,6 +56,9 @@ class Secret:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__getstate__()
+
+    def __getstate__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} refuses pickling: keep the request id, and ask again")
 
 

@@ -57,6 +57,8 @@ def test_no_text_shows_the_value(kind, show):
         msgspec.msgpack.encode,
         msgspec.to_builtins,
         vars,
+        lambda value: value.__getstate__(),
+        lambda value: value.__reduce__(),
         bytes,
         "".join,
         iter,
