@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import fields
 
-from agcod_async import Account, ClaimCode, Money, TransactionSource
+from agcod_async import Account, AgcodSession, ClaimCode, Credentials, Endpoint, Money, TransactionSource
 from agcod_async.codecs import JSON
 from agcod_async.model import (
     OPERATIONS,
@@ -16,7 +16,9 @@ from agcod_async.model import (
     CreateGiftCardResponse,
     GetAvailableFundsResponse,
 )
+from agcod_async.wire import HTTPResponse
 from tests.support.copies import TRAVELS
+from tests.support.transports import ScriptedTransport
 
 CODE = "AAAA-BBBBBB-CCCC"
 
@@ -164,6 +166,34 @@ def test_unknown_fields_come_under_their_wire_names_with_codes_masked():
         "new": {"codes": [ClaimCode(CODE.lower()), "plain"], "count": 2},
     }
     assert CODE not in str(unknown).upper()
+
+
+@pytest.mark.parametrize("wire_format", ["json", "xml"])
+async def test_a_real_answer_keeps_what_it_has_no_name_for(wire_format):
+    """From the bytes to the caller: a code in a new field is masked, and not stored."""
+    documents = {
+        "json": '{"status":"SUCCESS","loadBalanceRequestId":"Acme1L1","gcClaimCode":"%s",'
+        '"list":["%s"],"amount":1.10}',
+        "xml": "<a><status>SUCCESS</status><loadBalanceRequestId>Acme1L1</loadBalanceRequestId>"
+        "<gcClaimCode>%s</gcClaimCode><list>%s</list><list>x</list><amount>1.10</amount></a>",
+    }
+    body = (documents[wire_format] % (CODE, CODE)).encode()
+    async with AgcodSession(
+        "Acme1",
+        Credentials("AKIDEXAMPLE", "example-secret"),
+        Endpoint.NA_SANDBOX,
+        wire_format=wire_format,
+        transport=ScriptedTransport(HTTPResponse(status=200, headers={}, body=body)),
+    ) as session:
+        answer = await session.load_amazon_balance("Acme1L1", Money("1.10", "USD"), Account(id="1", type="2"))
+    unknown = answer.unknown_fields
+    assert set(unknown) == {"gcClaimCode", "list", "amount"}
+    assert unknown["gcClaimCode"] == unknown["list"][0] == ClaimCode(CODE)
+    assert str(unknown["amount"]) == "1.10"
+    assert CODE not in f"{answer!r} {unknown!r}"
+    # No field of its type holds a code, so it may be stored, and the unknown ones stay behind.
+    assert CODE.encode() not in pickle.dumps(answer)
+    assert pickle.loads(pickle.dumps(answer)).unknown_fields == {}
 
 
 def test_an_answer_made_by_hand_has_no_unknown_fields():

@@ -341,6 +341,15 @@ def test_the_host_is_always_signed(signed_headers):
         SigV4Signer("us-east-1", signed_headers=signed_headers)
 
 
+def test_host_and_one_more_are_enough():
+    """The fewest that can be signed, beside the date."""
+    signer = SigV4Signer("us-east-1", signed_headers=("accept", "host"))
+    assert (
+        "SignedHeaders=accept;host;x-amz-date,"
+        in signer.sign(request(), CREDENTIALS, at=AT).headers["authorization"]
+    )
+
+
 def test_the_order_of_signed_headers_does_not_matter():
     """The canonical form sorts them."""
     signer = SigV4Signer("us-east-1", signed_headers=("x-amz-target", "host", "content-type", "accept"))
