@@ -116,7 +116,8 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidO
 
 def codec_for(body: bytes) -> Codec:
     """Return the codec that *body* looks like: gateways do not always answer in the format asked for."""
-    return XML if body.lstrip()[:1] == b"<" else JSON
+    # White space and XML's byte order mark may come first.
+    return XML if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else JSON
 
 
 def _json_decoder(shape: type[T]) -> Callable[[bytes], T]:

@@ -418,6 +418,7 @@ def test_a_document_without_fields_has_none(body):
     [
         (b"<a/>", XML),
         (b"\n  <a/>", XML),
+        (b"\xef\xbb\xbf<a/>", XML),
         (b"{}", JSON),
         (b"", JSON),
         (b"not a document", JSON),
