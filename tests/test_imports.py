@@ -39,12 +39,16 @@ def layer_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def upward(module: str, source: str, *, is_package: bool = False) -> list[str]:
+def is_package(module: str) -> bool:
+    return module == "__init__" or (PACKAGE / module.replace(".", "/")).is_dir()
+
+
+def upward(module: str, source: str, *, in_package: bool) -> list[str]:
     """Return the imports of *module* that its place in the house does not allow."""
     own = layer_of(module)
     return [
         imported
-        for imported in sorted(own_imports(module, source, is_package))
+        for imported in sorted(own_imports(module, source, in_package))
         if layer_of(imported) != own and not LEVEL.get(layer_of(imported), 99) < LEVEL[own]
     ]
 
@@ -58,12 +62,11 @@ def test_every_module_has_its_place():
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_back(module):
     """A module imports only from the rows above its own, so each can be read, tested and replaced alone."""
-    is_package = (PACKAGE / module.replace(".", "/")).is_dir() or module == "__init__"
-    assert upward(module, MODULES[module], is_package=is_package) == []
+    assert upward(module, MODULES[module], in_package=is_package(module)) == []
 
 
 @pytest.mark.parametrize(
-    ("module", "source", "is_package", "found"),
+    ("module", "source", "in_package", "found"),
     [
         ("money", "from .errors import ConfigurationError", False, []),
         ("money", "from .session import AgcodSession", False, ["session"]),
@@ -83,9 +86,9 @@ def test_imports_point_back(module):
         ("__init__", "from .session import AgcodSession", True, []),
     ],
 )
-def test_the_map_is_enforced(module, source, is_package, found):
+def test_the_map_is_enforced(module, source, in_package, found):
     """The check above sees every way to write an import."""
-    assert upward(module, source, is_package=is_package) == found
+    assert upward(module, source, in_package=in_package) == found
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -113,7 +116,9 @@ def test_the_machines_time_is_read_in_few_places():
 @pytest.mark.parametrize("module", [module for module in MODULES if layer_of(module) == "emulator"])
 def test_the_emulator_checks_signatures_by_itself(module):
     """Were it to call the client's signer, a mistake there would be its own judge."""
-    assert "signer" not in {layer_of(imported) for imported in own_imports(module, MODULES[module], False)}
+    assert "signer" not in {
+        layer_of(imported) for imported in own_imports(module, MODULES[module], is_package(module))
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ _DETERMINISM = {"time.time", "time.time_ns", "time.sleep", "datetime.datetime.ut
 _SAFE_RANDOM = {"Random", "SystemRandom"}
 
 
-def own_imports(module: str, source: str, is_package: bool) -> set[str]:
+def own_imports(module: str, source: str, in_package: bool) -> set[str]:
     """Return the dotted names below the package that *source* imports, under TYPE_CHECKING or not."""
     here = module.split(".") if module != "__init__" else []
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            up = node.level - (1 if is_package else 0)
+            up = node.level - (1 if in_package else 0)
             absolute = (node.module or "").split(".")
             if node.level:
                 base = [*here[: len(here) - up], *absolute] if node.module else here[: len(here) - up]
