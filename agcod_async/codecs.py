@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import operator
 from decimal import Decimal
-from functools import cache
+from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -53,7 +52,7 @@ class JSONCodec:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
         self._parse = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-        self._decoder: Callable[[Any], Callable[[bytes], Any]] = cache(_json_decoder)
+        self._decoders = _Decoders()
 
     def encode(self, name: str, shape: msgspec.Struct) -> bytes:  # noqa: ARG002  (a JSON document has no name)
         """Return *shape* as a bare object."""
@@ -62,7 +61,7 @@ class JSONCodec:
     def decode(self, body: bytes, shape: type[T]) -> T:
         """Return *body* as a *shape*."""
         try:
-            return self._decoder(shape)(body)  # type: ignore[no-any-return]
+            return self._decoders[shape](body)  # type: ignore[no-any-return]
         except _UNREADABLE as exc:
             raise UnreadableBody(_position(exc)) from None
 
@@ -104,8 +103,8 @@ class XMLCodec:
         except expat.ExpatError:
             raise UnreadableBody("not XML") from None
         tree = tree if isinstance(tree, dict) else {}
-        for records in _LISTS & tree.keys():
-            tree[records] = _records(tree[records])
+        if _RECORDS in tree:
+            tree[_RECORDS] = _records(tree[_RECORDS])
         return name.rpartition(":")[2], tree
 
 
@@ -119,8 +118,12 @@ def codec_for(body: bytes) -> Codec:
     return XML if body.lstrip()[:1] == b"<" else JSON
 
 
-def _json_decoder(shape: type[T]) -> Callable[[bytes], T]:
-    return msgspec.json.Decoder(shape, strict=False, dec_hook=_CONSTRUCT).decode
+class _Decoders(dict[type[Any], "Callable[[bytes], Any]"]):
+    """A decoder for each shape, made when it is first asked for."""
+
+    def __missing__(self, shape: type[Any]) -> Callable[[bytes], Any]:
+        self[shape] = decode = msgspec.json.Decoder(shape, strict=False, dec_hook=_CONSTRUCT).decode
+        return decode
 
 
 def _position(exc: Exception) -> str:
@@ -135,7 +138,7 @@ def _elements(tree: Mapping[str, object]) -> Iterator[str]:
         elif isinstance(value, bool):
             yield f"<{name}>{str(value).lower()}</{name}>"
         else:
-            yield f"<{name}>{escape(str(value))}</{name}>"
+            yield f"<{name}>{escape(str(value), quote=False)}</{name}>"
 
 
 def _tree(body: bytes) -> dict[str, Any]:
@@ -174,8 +177,8 @@ def _refuse_dtd(*_: object) -> None:
     raise UnreadableBody("XML with a DTD")
 
 
-# Elements whose children are records, whatever each child is called.
-_LISTS = frozenset({"cardActivityList"})
+# The element whose children are records, whatever each child is called.
+_RECORDS = "cardActivityList"
 
 
 def _records(children: object) -> list[Any]:

@@ -59,7 +59,7 @@ def _guarded(value: object) -> object:
     return value
 
 
-class CardInfo(Shape, frozen=True, kw_only=True):
+class CardInfo(Shape, frozen=True, kw_only=True, gc=False):
     """The state of a card."""
 
     card_number: str | None = None
@@ -187,7 +187,7 @@ class GetGiftCardActivityPageRequest(Shape, frozen=True, kw_only=True, omit_defa
     show_no_ops: bool = False
 
 
-class CardActivity(Shape, frozen=True, kw_only=True):
+class CardActivity(Shape, frozen=True, kw_only=True, gc=False):
     """One line of the account's activity."""
 
     activity_status: str | None = None
