@@ -74,9 +74,10 @@ class HTTPXTransport:
             raise ConfigurationError(
                 "endpoint: ca_file has no effect on a client of your own; give it to the client"
             )
-        self._own = _own_client(ca_file) if client is None else None
-        self._library: Any = _library_of(self._own or client)
-        self._send = self._own.handle_async_request if self._own else _sending(client)
+        self._client: Any = client or _own_client(ca_file)
+        self._library: Any = _library_of(self._client)
+        self._is_own = client is None
+        self._send = _sending(self._client, is_own=self._is_own)
         self._is_closed = False
         self._timeout = timeout
         # Half of the time each for the pool and for connecting: whoever is still not connected then has
@@ -87,8 +88,6 @@ class HTTPXTransport:
 
     async def send(self, request: HTTPRequest, /) -> HTTPResponse:
         """Send *request* exactly as it is: no header of the client's own, no redirect, no encoding."""
-        if self._is_closed:
-            raise ConfigurationError("this session was closed before the request could leave")
         failure: AgcodError
         try:
             async with asyncio.timeout(self._timeout):
@@ -104,6 +103,8 @@ class HTTPXTransport:
         raise failure
 
     async def _exchange(self, request: HTTPRequest) -> HTTPResponse:
+        if self._is_closed:
+            raise ConfigurationError("this session was closed before the request could leave")
         outgoing = self._library.Request(
             request.method,
             self._urls(request.origin + request.path),
@@ -119,21 +120,20 @@ class HTTPXTransport:
             await incoming.aclose()
 
     async def aclose(self) -> None:
-        """Send nothing any more, and close the client if it is our own."""
-        self._is_closed = True
-        if self._own is not None:
-            await self._own.aclose()
+        """Close the client, if it is our own."""
+        if self._is_own:
+            self._is_closed = True
+            await self._client.aclose()
 
 
 async def _read(incoming: Any) -> bytes:
     if incoming.headers.get("content-encoding", "identity") != "identity":
         raise _unreadable(incoming, "a compressed body, though identity was asked for")
-    if incoming.is_stream_consumed:
-        # A hook of the caller's client has read it; there is nothing more to come.
-        return bytes(incoming.content)
+    # aiter_bytes repeats what a hook of the caller's client has read already.
+    stream = incoming.aiter_bytes() if incoming.is_stream_consumed else incoming.stream
     chunks: list[bytes] = []
     size = 0
-    async for chunk in incoming.stream:
+    async for chunk in stream:
         size += len(chunk)
         if size > MAX_BODY:
             raise _unreadable(incoming, f"a body of more than {MAX_BODY} bytes")
@@ -185,7 +185,9 @@ def _library_of(client: object) -> ModuleType:
     )
 
 
-def _sending(client: Any) -> Callable[[Any], Awaitable[Any]]:
+def _sending(client: Any, *, is_own: bool) -> Callable[[Any], Awaitable[Any]]:
+    if is_own:
+        return client.handle_async_request  # type: ignore[no-any-return]
     # auth=None: an injected client must not replace the signature with its own.
     return partial(client.send, auth=None, follow_redirects=False, stream=True)
 
