@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from .errors import ConfigurationError
 
@@ -46,6 +45,9 @@ def _iso(text: str) -> datetime:
 
 def parse_http_date(text: str | None) -> datetime | None:
     """Return the moment of an HTTP Date header, or None where it cannot be read."""
+    # Imported here: most programs never see a refusal for time, and its import is a long one.
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError):

@@ -623,3 +623,18 @@ def test_no_bytes_raise_anything_else(body):
         for read in (lambda: codec.parse(body)[1], lambda: codec.decode(body, CreateGiftCardResponse)):  # noqa: B023
             with suppress(UnreadableBody):
                 assert isinstance(read(), dict | CreateGiftCardResponse)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<p><cardActivityList><r><gcId>A</gcId></r><r><gcId>B</gcId></r></cardActivityList></p>",
+        b"<p><cardActivityList><gcId>A</gcId></cardActivityList><cardActivityList><gcId>B</gcId></cardActivityList></p>",
+        b"<p><cardActivityList><r><gcId>A</gcId></r></cardActivityList>"
+        b"<cardActivityList><r><gcId>B</gcId></r></cardActivityList></p>",
+    ],
+)
+def test_no_layout_of_the_activity_list_loses_a_record(body):
+    """The XML layout of the page is not public, and a lost record is money that nobody finds again."""
+    page = XML.decode(body, GetGiftCardActivityPageResponse)
+    assert [record.gc_id for record in page.card_activity_list or ()] == ["A", "B"]

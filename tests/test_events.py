@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from agcod_async import ClockCorrected, Event, RetryScheduled, UnlistedCurrency
+from agcod_async import ClockCorrected, ConfigurationError, Event, RetryScheduled, UnlistedCurrency
 from agcod_async.events import LOGGER, Hooks
 
 RETRY = RetryScheduled(
@@ -82,3 +82,13 @@ def test_events_are_values(event):
 def test_the_log_is_silent_by_default():
     """A library without a configured log prints nothing, not even to stderr's last resort."""
     assert any(type(handler) is logging.NullHandler for handler in LOGGER.handlers)
+
+
+def test_a_hook_that_would_have_to_be_awaited_is_refused():
+    """It would never run, and its author would learn of it from a warning at the end of the program."""
+
+    async def hook(event):
+        """Never awaited."""
+
+    with pytest.raises(ConfigurationError, match="hooks: .* is a coroutine function"):
+        Hooks([hook])

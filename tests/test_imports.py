@@ -11,8 +11,8 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # The house's map, in reading order: a module imports only from the rows above its own. Subpackages are one
 # name, and free inside.
 LAYERS = [
-    ["_version", "errors", "wire", "secret", "events", "codecs"],
-    ["money", "dates", "endpoints"],
+    ["_version", "errors", "wire", "secret", "codecs"],
+    ["events", "money", "dates", "endpoints"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
