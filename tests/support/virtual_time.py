@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 
+import pytest
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Never waits: the loop's clock moves on by as long as it would have waited."""
@@ -30,3 +32,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+
+virtual_time = pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})], ids=["virtual-time"]
+)
+"""Marks a single test, or a module by ``pytestmark``, to run in virtual time."""
