@@ -56,7 +56,8 @@ BODIES = {
     "CreateGiftCard": (
         (
             '{"creationRequestId":"Acme1X0001","partnerId":"Acme1",'
-            '"value":{"amount":25.00,"currencyCode":"USD"},"programId":"P1","externalReference":"注文 & <42>"}'
+            '"value":{"amount":25.00,"currencyCode":"USD"},"programId":"P1",'
+            '"externalReference":"注文 & <42>"}'
         ),
         (
             "<CreateGiftCardRequest><creationRequestId>Acme1X0001</creationRequestId><partnerId>Acme1</partnerId>"
