@@ -223,6 +223,15 @@ def test_a_success_that_lacks_what_was_asked_for_is_unreadable(operation, shape,
     assert caught.value.outcome == "unknown"
 
 
+@pytest.mark.parametrize("field", [b"Acme1X0001", b"Fulfilled", b"USD"])
+def test_a_code_in_the_wrong_field_is_masked_in_the_message(field):
+    """Messages go into logs, whatever a broken gateway wrote where an id or a currency should be."""
+    with pytest.raises(PostconditionError) as caught:
+        read(model.CREATE_GIFT_CARD, CREATE, CREATED.replace(field, b"BBBB-CCCCCC-DDDD"))
+    assert "BBBB" not in str(caught.value) + repr(caught.value)
+    assert "****" in str(caught.value)
+
+
 def test_a_deactivation_may_come_without_its_card():
     """Nothing in the answer contradicts that the card is inactive."""
     answer = {"activationRequestId": "Acme1A0001", "status": "SUCCESS"}

@@ -76,6 +76,7 @@ class ScriptedServer:
         self._changed = asyncio.Condition()
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
+        self.most_open = 0
         self.port = 0
 
     @property
@@ -110,6 +111,7 @@ class ScriptedServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         self.connections += 1
+        self.most_open = max(self.most_open, len(self._writers))
         try:
             while await self._exchange(reader, writer):
                 pass
