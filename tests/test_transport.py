@@ -181,7 +181,7 @@ TROUBLES = {
 async def test_whatever_goes_wrong_after_sending_is_unknown(family, trouble):
     """The request arrived, so the card may exist: no family may call that "not sent" or "refused"."""
     step, expected = TROUBLES[trouble]
-    timeout = 0.15 if expected is ResponseTimeout else 10.0
+    timeout = 0.3 if expected is ResponseTimeout else 10.0
     async with ScriptedServer(step) as server, open_transport(family, timeout) as transport:
         with pytest.raises(AgcodError) as caught:
             await transport.send(make_request(server.url))
@@ -197,7 +197,7 @@ async def test_whatever_goes_wrong_after_sending_is_unknown(family, trouble):
 async def test_the_pool_is_usable_after_trouble(family, trouble):
     """One broken exchange neither leaks its connection nor poisons the next one."""
     step, expected = TROUBLES[trouble]
-    timeout = 0.15 if expected is ResponseTimeout else 10.0
+    timeout = 0.3 if expected is ResponseTimeout else 10.0
     async with (
         ScriptedServer(step, wire.answer(BODY)) as server,
         open_transport(family, timeout) as transport,
@@ -391,7 +391,7 @@ async def test_a_subclass_of_a_client_is_recognised_by_its_family():
 
     async with Traced() as client, ScriptedServer(wire.never()) as server:
         with pytest.raises(ResponseTimeout):
-            await HTTPXTransport(client, timeout=0.1).send(make_request(server.url))
+            await HTTPXTransport(client, timeout=0.3).send(make_request(server.url))
 
 
 def test_another_kind_of_client_is_refused_by_name():
@@ -492,7 +492,7 @@ async def test_an_outer_timeout_is_not_mistaken_for_our_own(family):
     """asyncio.timeout of the caller raises TimeoutError there, and not a ResponseTimeout here."""
     async with ScriptedServer(wire.never()) as server, open_transport(family) as transport:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.3):
                 await transport.send(make_request(server.url))
         await server.until(lambda: server.open_connections == 0)
 
@@ -519,7 +519,7 @@ async def test_a_cancelled_request_leaves_no_secret_in_the_traceback(family, ste
     async with ScriptedServer(step) as server, open_transport(family) as transport:
         sending = asyncio.create_task(transport.send(make_request(server.url)))
         await server.received(1)
-        await asyncio.sleep(0.02)
+        await wire.settle()
         sending.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await sending

@@ -136,6 +136,12 @@ class ScriptedServer:
             self._changed.notify_all()
 
 
+async def settle() -> None:
+    """Let whatever is on its way on this machine arrive."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
 # What a server can do with a request
 
 
