@@ -1,0 +1,106 @@
+"""The gateway as a raw ASGI application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from agcod_async.emulator.values import Answer, Request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_TOO_LARGE = Answer(
+    status=413,
+    headers={"connection": "close", "content-type": "text/plain"},
+    body=b"Request body too large\n",
+)
+_TOO_SLOW = Answer(
+    status=408, headers={"connection": "close", "content-type": "text/plain"}, body=b"Request took too long\n"
+)
+
+
+class BodyTooLarge(Exception):
+    """The request body is over the cap; what was left of it has not been read."""
+
+
+class ClientGone(Exception):
+    """The client went away before its request was complete."""
+
+
+class Gateway(Protocol):
+    """What the application needs of the emulator."""
+
+    body_timeout: float
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of a request body that are read."""
+        ...
+
+    def handle(self, request: Request) -> Answer:
+        """Answer a request."""
+        ...
+
+
+class GatewayApp:
+    """An ASGI application around the core; no framework, no middleware."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            raise ValueError(f"the gateway speaks HTTP, not {scope['type']}")
+        try:
+            async with asyncio.timeout(self._gateway.body_timeout):
+                body = await read_body(scope, receive, self._gateway.max_body)
+        except BodyTooLarge:
+            await send_answer(send, _TOO_LARGE)
+        except TimeoutError:
+            await send_answer(send, _TOO_SLOW)
+        except ClientGone:
+            return
+        else:
+            await send_answer(send, self._gateway.handle(request_of(scope, body)))
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """Read a body, but not one byte more than *limit* asks for."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > limit:
+            raise BodyTooLarge
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def request_of(scope: Scope, body: bytes) -> Request:
+    """The request that an ASGI scope describes."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return Request(
+        method=scope["method"],
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a whole answer."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
