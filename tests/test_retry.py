@@ -292,6 +292,18 @@ async def test_the_quota_is_earned_back():
     assert transport.script == []
 
 
+def test_an_easy_success_pays_for_a_tenth_of_a_retry():
+    """Retries stay below a tenth of the requests in the long run, however long an outage lasts."""
+    retries = Retries(RetryPolicy(quota=1), Random(1))
+    assert retries.spend()
+    paid = []
+    for _ in range(10):
+        paid.append(retries.spend())
+        retries.earn(1)
+    assert paid == [False] * 10
+    assert retries.spend()
+
+
 async def test_the_quota_never_exceeds_its_size():
     """A quiet week must not save up for a storm."""
     retries = Retries(RetryPolicy(quota=2), Random(1))

@@ -173,6 +173,16 @@ def test_first_come_first_served(make_throttle, gaps):
     assert times == sorted(times)
 
 
+def test_a_slow_operation_overtakes_nobody(make_throttle):
+    """A balance check that came last waits behind the creates that were there before it."""
+
+    async def main() -> list[Grant]:
+        return await serve(make_throttle(), [(0.0, CREATE)] * 30 + [(0.1, FUNDS)])
+
+    *created, (asked, _) = run_virtually(main())
+    assert asked >= max(at for at, _ in created)
+
+
 def test_waiters_of_a_slow_operation_hold_nobody_up(make_throttle):
     """Thirty balance checks in line must not stop the creates behind them for half a minute."""
 
