@@ -87,6 +87,8 @@ class HTTPXTransport:
 
     async def send(self, request: HTTPRequest, /) -> HTTPResponse:
         """Send *request* exactly as it is: no header of the client's own, no redirect, no encoding."""
+        if self._client.is_closed:
+            raise ConfigurationError("the HTTP client is closed: nothing can be sent through it any more")
         failure: BaseException
         try:
             async with asyncio.timeout(self._timeout):
