@@ -257,6 +257,29 @@ async def test_a_closed_session_refuses_calls():
     await session.aclose()
 
 
+async def test_a_call_in_line_when_the_session_closes_is_not_sent():
+    """Shutting down ends what still waits for its turn, and says that no money has moved."""
+
+    class Gate(OpenThrottle):
+        opened = asyncio.Event()
+
+        async def acquire(self, operation: str, /) -> None:
+            await super().acquire(operation)
+            await self.opened.wait()
+
+    gate = Gate()
+    async with ScriptedServer(wire.answer(FUNDS)) as server:
+        endpoint = Endpoint.custom(server.url, region="us-east-1")
+        async with make_session(endpoint=endpoint, throttle=gate) as session:
+            call = asyncio.create_task(session.get_available_funds())
+            await wire.settle()
+        gate.opened.set()
+        with pytest.raises(ConfigurationError, match="closed") as caught:
+            await call
+        assert server.requests == []
+    assert (caught.value.outcome, gate.granted) == ("not_sent", ["GetAvailableFunds"])
+
+
 def test_another_event_loop_is_refused():
     """Its connections belong to the first loop: used from another they hang or crash at random."""
     session = make_session(ScriptedTransport(response(FUNDS), response(FUNDS)))
