@@ -7,8 +7,6 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
-from aiolimiter import AsyncLimiter
-
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,6 +77,9 @@ class _Bucket:
     def __init__(self, field: str, rate: float, margin: float) -> None:
         if not 0 < rate < math.inf:
             raise ConfigurationError(f"{field}: {rate} requests per second can never be granted")
+        # Imported here: it reads the metadata of installed packages, a tenth of this package's import.
+        from aiolimiter import AsyncLimiter
+
         burst = max(1, int(rate))
         # At least a second, or a rate of 9.5 would let two bursts of nine into one.
         self._window = max(1.0, burst / rate) + margin
