@@ -88,8 +88,6 @@ class HTTPXTransport:
 
     async def send(self, request: HTTPRequest, /) -> HTTPResponse:
         """Send *request* exactly as it is: no header of the client's own, no redirect, no encoding."""
-        if self._client.is_closed:
-            raise ConfigurationError("the HTTP client is closed: nothing can be sent through it any more")
         failure: BaseException
         try:
             async with asyncio.timeout(self._timeout):
@@ -105,8 +103,8 @@ class HTTPXTransport:
         raise failure.with_traceback(None)
 
     async def _exchange(self, request: HTTPRequest) -> HTTPResponse:
-        if self._is_closed:
-            raise ConfigurationError("this session was closed before the request could leave")
+        if self._is_closed or (not self._is_own and self._client.is_closed):
+            raise ConfigurationError("the session or its client was closed before the request could leave")
         outgoing = self._library.Request(
             request.method,
             self._urls(request.origin + request.path),
