@@ -249,7 +249,7 @@ def test_no_answer_raises_anything_but_our_errors(body):
 
 
 def test_unknown_fields_that_cannot_be_read_spoil_nothing():
-    """A new field of the service with broken text in it must not turn a card that was paid for into an error."""
+    """A new field with broken text in it must not turn a card that was paid for into an error."""
     answer = CREATED.rstrip()[:-1] + b', "newField": "\xff"}'
     read_card = read(model.CREATE_GIFT_CARD, CREATE, answer)
     assert read_card.gc_id
