@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, ClassVar
@@ -55,6 +55,16 @@ class UnlistedCurrency(Event):
     endpoint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityIncomplete(Event):
+    """The pages of activity ended before as many records had come as were announced."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    received: int
+    announced: int
+
+
 Hook = Callable[[Event], object]
 """Called with every event, in the event loop; what it raises is logged and goes no further."""
 
@@ -63,9 +73,11 @@ class Hooks:
     """Who is told of events: the log, and the hooks of the user."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
+        if not isinstance(hooks, Iterable):
+            raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
         for hook in hooks:
-            if iscoroutinefunction(hook):
-                raise ConfigurationError(f"hooks: {hook!r} is a coroutine function; give one that is called")
+            if not callable(hook) or iscoroutinefunction(hook):
+                raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
         self._hooks = tuple(hooks)
 
     def emit(self, event: Event) -> None:

@@ -17,6 +17,7 @@ from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
 from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
 from .dates import wire_date
+from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
 from .errors import ConfigurationError
 from .events import Hook, Hooks, UnlistedCurrency
@@ -28,12 +29,10 @@ from .throttle import LocalThrottle, Throttle
 from .transport import HTTPClient, HTTPXTransport, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Unpack
-
-    from .endpoints import Endpoint
 
 _CODECS: Mapping[str, codecs.Codec] = {"json": codecs.JSON, "xml": codecs.XML}
 
@@ -100,6 +99,12 @@ class AgcodSession:
         rng: Random | None = None,
     ) -> None:
         check_partner_id(partner_id)
+        if not isinstance(endpoint, Endpoint):
+            raise ConfigurationError("endpoint: an Endpoint is needed, such as Endpoint.NA_SANDBOX")
+        if not hasattr(credentials, "get_credentials"):
+            raise ConfigurationError(
+                "credentials: Credentials, or an object with get_credentials(), are needed"
+            )
         if wire_format not in _CODECS:
             raise ConfigurationError(f"wire_format: {wire_format!r} is neither 'json' nor 'xml'")
         if transport is not None and http_client is not None:
@@ -108,7 +113,7 @@ class AgcodSession:
         self.endpoint = endpoint
         self._credentials = credentials
         self._hooks = Hooks(hooks)
-        self._rng = rng or SystemRandom()
+        self._rng = SystemRandom() if rng is None else rng
         self._clock = SkewedClock(clock)
         self._signer = SigV4Signer(endpoint.region)
         self._protocol = Protocol(endpoint, _CODECS[wire_format], partner_id, _user_agent(user_agent_suffix))
@@ -168,11 +173,11 @@ class AgcodSession:
             PostconditionError: the id belongs to a card that was refunded, or has another value.
             AgcodError: with ``outcome == "unknown"`` the card may exist: call again with the same id.
         """
-        self._note_currency(value)
+        amount = self._payable("value", value)
         shape = model.CreateGiftCardRequest(
             creation_request_id=creation_request_id,
             partner_id=self.partner_id,
-            value=payable("value", value),
+            value=amount,
             program_id=program_id,
             product_type=product_type,
             external_reference=external_reference,
@@ -215,12 +220,12 @@ class AgcodSession:
             program_id: for resellers, at most 100 characters.
             product_type: for product vouchers, at most 50 characters.
         """
-        self._note_currency(value)
+        amount = self._payable("value", value)
         shape = model.ActivateGiftCardRequest(
             activation_request_id=activation_request_id,
             partner_id=self.partner_id,
             card_number=card_number,
-            value=payable("value", value),
+            value=amount,
             program_id=program_id,
             product_type=product_type,
         )
@@ -290,8 +295,13 @@ class AgcodSession:
         *,
         page_size: int = 1000,
         show_no_ops: bool = False,
-    ) -> AsyncIterator[model.CardActivity]:
-        """Return all records from *utc_start_date* to *utc_end_date*, ascending; a page per second."""
+    ) -> AsyncGenerator[model.CardActivity, None]:
+        """
+        Return all records from *utc_start_date* to *utc_end_date*, ascending; a page per second.
+
+        A hook is told (ActivityIncomplete) when fewer come than the service announced.
+        """
+        wire_date(utc_start_date, "utc_start_date"), wire_date(utc_end_date, "utc_end_date")
 
         async def fetch(page_index: int) -> model.GetGiftCardActivityPageResponse:
             alphanumerics = string.ascii_letters + string.digits
@@ -305,7 +315,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch)
+        return paging.records(fetch, self._hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -376,8 +386,7 @@ class AgcodSession:
         account: model.Account,
         transaction_source: model.TransactionSource | None,
     ) -> L:
-        self._note_currency(amount)
-        value = payable("amount", amount)
+        value = self._payable("amount", amount)
         return kind(
             load_balance_request_id=load_balance_request_id,
             partner_id=self.partner_id,
@@ -449,10 +458,14 @@ class AgcodSession:
             hooks=self._hooks,
         )
 
-    def _note_currency(self, value: Money) -> None:
+    def _payable(self, field: str, value: Money) -> Money:
+        amount = payable(field, value)
         known = self.endpoint.currencies
-        if known and isinstance(value, Money) and value.currency_code not in known:
-            self._hooks.emit(UnlistedCurrency(currency_code=value.currency_code, endpoint=self.endpoint.name))
+        if known and amount.currency_code not in known:
+            self._hooks.emit(
+                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
+            )
+        return amount
 
 
 @cache

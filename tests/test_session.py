@@ -472,3 +472,22 @@ async def test_errors_of_a_call_are_all_ours():
     async with make_session(ScriptedTransport(ConnectionLost()), retry=NO_RETRY) as session:
         with pytest.raises(AgcodError):
             await session.get_available_funds()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"endpoint": "na"}, "endpoint: an Endpoint is needed"),
+        ({"endpoint": None}, "endpoint: an Endpoint is needed"),
+        ({"credentials": None}, "credentials: Credentials"),
+        ({"credentials": ("AKID", "secret")}, "credentials: Credentials"),
+        ({"timeout": None}, "timeout: seconds"),
+        ({"hooks": ["print"]}, "hooks: 'print' is no function"),
+        ({"hooks": print}, "hooks: a sequence"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(changes, message):
+    """Callers may have no type checker, and a mistake is cheapest at start-up."""
+    options = {"endpoint": Endpoint.NA_SANDBOX, "credentials": Credentials("AKID", "secret"), **changes}
+    with pytest.raises(ConfigurationError, match=message):
+        AgcodSession("Acme1", **options)
