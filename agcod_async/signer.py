@@ -30,7 +30,7 @@ _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 class _Moment(NamedTuple):
     """A second, as signatures write it."""
 
-    second: int
+    second: int | None
     stamp: str
     scope: str
     preamble: str
@@ -67,7 +67,7 @@ class SigV4Signer:
         self._names = sorted(signed_headers)
         self._signed_headers = ";".join(sorted((*signed_headers, date_header)))
         self._values = itemgetter(*self._names)
-        self._moment: _Moment | None = None
+        self._moment = _Moment(None, "", "", "")
         # A request differs from the one before it in date and body only, a key is good for a day.
         self._frame = lru_cache(maxsize=64)(self._make_frame)
         self._pads = lru_cache(maxsize=8)(self._make_pads)
@@ -105,7 +105,7 @@ class SigV4Signer:
         second = int(at.timestamp())
         # Written once a second, and whole, so that threads may share a signer.
         moment = self._moment
-        if moment is None or moment.second != second:
+        if moment[0] != second:
             stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
             scope = f"{stamp[:8]}/{self._scope_tail}"
             moment = self._moment = _Moment(second, stamp, scope, f"{ALGORITHM}\n{stamp}\n{scope}\n")
