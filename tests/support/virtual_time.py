@@ -17,7 +17,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             if timeout is None:
                 raise RuntimeError("deadlock: every task waits, and no timer is set")
             # At least a nanosecond: rounding may ask to be woken "now" for ever.
-            self.now += max(timeout, 1e-9) if timeout else 0.0
+            self.now += max(timeout, 1e-9)
         return ready
 
 

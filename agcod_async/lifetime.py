@@ -1,0 +1,28 @@
+"""From a session's first call to its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .errors import ConfigurationError
+
+
+class Lifetime:
+    """Binds a session and all its views to one event loop, where its connections are."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.is_over = False
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the session's loop, which is the one of its first call; refuse any other."""
+        if self.is_over:
+            raise ConfigurationError("this session is closed: make a new one")
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise ConfigurationError(
+                "this session belongs to another event loop, where its connections are: make one per loop"
+            )
+        return running
