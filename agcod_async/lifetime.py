@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from .errors import ConfigurationError
+
+
+class Closable(Protocol):
+    """Something that is closed in the end."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
 
 
 class Lifetime:
@@ -12,6 +21,7 @@ class Lifetime:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._owned: list[Closable] = []
         self.is_over = False
 
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -26,3 +36,13 @@ class Lifetime:
                 "this session belongs to another event loop, where its connections are: make one per loop"
             )
         return running
+
+    def own(self, part: Closable) -> None:
+        """Close *part* in the end."""
+        self._owned.append(part)
+
+    async def end(self) -> None:
+        """Close what the session owns."""
+        self.is_over = True
+        for part in self._owned:
+            await part.aclose()

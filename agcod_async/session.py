@@ -25,7 +25,7 @@ from .money import Money, payable
 from .protocol import Protocol
 from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
-from .throttle import LocalThrottle, Priority, Throttle
+from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
 
 if TYPE_CHECKING:
@@ -127,10 +127,14 @@ class AgcodSession:
         self._signer = SigV4Signer(endpoint.region)
         self._protocol = Protocol(endpoint, _CODECS[wire_format], partner_id, _user_agent(user_agent_suffix))
         self._retries = Retries(retry or RetryPolicy(), self._rng)
-        self._throttle = throttle or LocalThrottle(hooks=hooks)
+        self._throttle = LocalThrottle(hooks=hooks) if throttle is None else throttle
         self._options = _CallOptions(priority, max_wait)
         self._transport = transport or HTTPXTransport(http_client, timeout=timeout, ca_file=endpoint.ca_file)
         self._lifetime = Lifetime()
+        if transport is None:
+            self._lifetime.own(self._transport)
+        if throttle is None:
+            self._lifetime.own(self._throttle)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[SessionOptions]) -> Self:
@@ -139,7 +143,8 @@ class AgcodSession:
 
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
-        ``AGCOD_CA_FILE``). ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
+        ``AGCOD_CA_FILE``). ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
+        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
@@ -151,7 +156,15 @@ class AgcodSession:
             require_variable(environ, name)
         configure_log(environ)
         partner_id = require_variable(environ, "AGCOD_PARTNER_ID")
-        return cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        shared = None
+        if "throttle" not in options:
+            shared = throttle_from(environ, partner_id, endpoint, options.get("hooks", ()))
+        if shared is not None:
+            options["throttle"] = shared
+        session = cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        if shared is not None:
+            session._lifetime.own(shared)
+        return session
 
     def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
         """
@@ -441,8 +454,7 @@ class AgcodSession:
 
     async def aclose(self) -> None:
         """Close the session and the HTTP client it made; a client of yours stays open."""
-        self._lifetime.is_over = True
-        await self._transport.aclose()
+        await self._lifetime.end()
 
     async def __aenter__(self) -> Self:
         self._lifetime.loop()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .line import Priority
 from .local import LocalThrottle
 
-__all__ = ["LocalThrottle", "Priority", "Throttle"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..endpoints import Endpoint
+    from ..events import Hook
+
+__all__ = ["LocalThrottle", "Priority", "Throttle", "throttle_from"]
 
 
 class Throttle(Protocol):
@@ -46,3 +52,19 @@ class Throttle(Protocol):
     def next_slot(self) -> float:
         """Seconds until an interactive call that comes now could leave."""
         ...
+
+    async def aclose(self) -> None:
+        """Close what the throttle holds open."""
+        ...
+
+
+def throttle_from(
+    environ: Mapping[str, str], partner_id: str, endpoint: Endpoint, hooks: Sequence[Hook]
+) -> Throttle | None:
+    """Return the shared throttle that ``AGCOD_THROTTLE_URL`` names, if it is set."""
+    url = environ.get("AGCOD_THROTTLE_URL", "")
+    if not url:
+        return None
+    from .redis import RedisThrottle
+
+    return RedisThrottle(partner_id, endpoint, url, hooks=hooks)

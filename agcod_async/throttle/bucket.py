@@ -30,8 +30,9 @@ class Bucket:
             raise ConfigurationError("margin: from 0 to 10 seconds, by which each window is widened")
         self.pace = Pace(margin)
         self._per_window = max(1, int(rate))
-        self._seconds = self._per_window / rate
-        self._burst = max(1, min(burst, self._per_window))
+        self._burst = min(burst, self._per_window)
+        # Bursts of a rate such as 9.5 need a whole second, or two of nine would fall into one.
+        self._seconds = self._per_window / rate if self._burst == 1 else max(1.0, self._per_window / rate)
         self._limiter = AsyncLimiter(self._burst, self._burst / rate)
         self._grants: deque[float] = deque([float("-inf")] * self._per_window, maxlen=self._per_window)
 
@@ -55,6 +56,10 @@ class Bucket:
     async def take(self, now: float) -> None:
         """Take a slot: at once, because the window is never faster than the bucket."""
         await self._limiter.acquire()
+        self.note(now)
+
+    def note(self, now: float) -> None:
+        """A request left that was granted elsewhere."""
         self._grants.append(now)
 
 

@@ -67,6 +67,10 @@ class Line:
         self._count[waiter.priority] -= 1
         waiter.turn.cancel()
 
+    def has(self, lane: str | None) -> bool:
+        """Whether somebody waits in *lane*."""
+        return lane in self.lanes()
+
     def lanes(self) -> Iterator[str | None]:
         """The lanes somebody waits in."""
         for lanes in self._lanes.values():

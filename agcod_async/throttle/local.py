@@ -82,6 +82,13 @@ class LocalThrottle:
                 self._turn = None
                 self._pump()
 
+    def note(self, operation: str | None) -> None:
+        """Count a request of *operation* that another throttle let pass."""
+        now = asyncio.get_running_loop().time()
+        self._account.note(now)
+        if operation in self._operations:
+            self._operations[operation].note(now)
+
     def accepted(self, operation: str, /, seconds: float) -> None:
         """A clean answer: regain a step, if it is time."""
         bucket = self._bucket(operation)
@@ -110,6 +117,11 @@ class LocalThrottle:
         """Seconds until an interactive call that comes now could leave."""
         wait = max(0.0, self._account.wait(asyncio.get_running_loop().time()))
         return wait + self._line.ahead("interactive") * self._account.interval
+
+    async def aclose(self) -> None:
+        """Forget the timer; whoever waits, waits for ever."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _bucket(self, operation: str) -> Bucket:
         return self._operations.get(operation, self._account)

@@ -48,9 +48,7 @@ class Pace:
             return False
         self.paused_until = now + PAUSE
         self.factor = max(LEAST, self.factor * CUT)
-        # Answers differ in time for other reasons too, so jitter counts only once a refusal blames it.
-        jitter = max(self._latencies, default=0.0) - min(self._latencies, default=0.0)
-        self.margin = min(max(self.margin, jitter), max(WIDEST_MARGIN, self._least_margin))
+        self.widen()
         self._changed = now
         return True
 
@@ -66,6 +64,19 @@ class Pace:
             return False
         self.factor = min(1.0, self.factor + STEP)
         if self.factor == 1.0:
-            self.margin = self._least_margin
+            self.relax()
         self._changed = now
         return True
+
+    def widen(self) -> None:
+        """
+        Allow for the jitter that was measured.
+
+        Answers differ in time for other reasons too, so jitter counts only once a refusal blames it.
+        """
+        jitter = max(self._latencies, default=0.0) - min(self._latencies, default=0.0)
+        self.margin = min(max(self.margin, jitter), max(WIDEST_MARGIN, self._least_margin))
+
+    def relax(self) -> None:
+        """Go back to the margin of the beginning."""
+        self.margin = self._least_margin
