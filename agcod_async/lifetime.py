@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from .errors import ConfigurationError
@@ -21,7 +22,7 @@ class Lifetime:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._owned: list[Closable] = []
+        self._owned = AsyncExitStack()
         self.is_over = False
 
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -39,10 +40,9 @@ class Lifetime:
 
     def own(self, part: Closable) -> None:
         """Close *part* in the end."""
-        self._owned.append(part)
+        self._owned.push_async_callback(part.aclose)
 
     async def end(self) -> None:
-        """Close what the session owns."""
+        """Close what the session owns, all of it, whatever goes wrong with one."""
         self.is_over = True
-        for part in self._owned:
-            await part.aclose()
+        await self._owned.aclose()

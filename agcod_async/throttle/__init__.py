@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import ConfigurationError
 from .line import Priority
 from .local import LocalThrottle
 
@@ -65,6 +66,8 @@ def throttle_from(
     url = environ.get("AGCOD_THROTTLE_URL", "")
     if not url:
         return None
-    from .redis import RedisThrottle
-
+    try:
+        from .redis import RedisThrottle
+    except ModuleNotFoundError:
+        raise ConfigurationError("AGCOD_THROTTLE_URL: needs agcod-async[redis]") from None
     return RedisThrottle(partner_id, endpoint, url, hooks=hooks)

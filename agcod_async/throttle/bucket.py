@@ -1,13 +1,19 @@
-"""One limit of the account, in one process."""
+"""The limits of an account, in one process."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from typing import TYPE_CHECKING
 
 from aiolimiter import AsyncLimiter
 
 from ..errors import ConfigurationError
+from ..model import OPERATIONS
 from .pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Bucket:
@@ -25,7 +31,8 @@ class Bucket:
     """
 
     def __init__(self, name: str, rate: float, burst: int, margin: float) -> None:
-        check_rate(name, rate)
+        if not 0 < rate < float("inf"):
+            raise ConfigurationError(f"{name}: {rate} requests per second: a number greater than 0 is needed")
         if not 0 <= margin <= 10:
             raise ConfigurationError("margin: from 0 to 10 seconds, by which each window is widened")
         self.pace = Pace(margin)
@@ -37,9 +44,14 @@ class Bucket:
         self._grants: deque[float] = deque([float("-inf")] * self._per_window, maxlen=self._per_window)
 
     @property
+    def spacing(self) -> float:
+        """Seconds from one grant to the next at the full rate."""
+        return (self._seconds + self.pace.margin) / self._per_window
+
+    @property
     def interval(self) -> float:
         """Seconds from one grant to the next at the present pace."""
-        return (self._seconds + self.pace.margin) / self._per_window / self.pace.factor
+        return self.spacing / self.pace.factor
 
     def wait(self, now: float) -> float:
         """Seconds until a request may leave; zero or less: now."""
@@ -53,17 +65,56 @@ class Bucket:
             - now
         )
 
-    async def take(self, now: float) -> None:
+    def wait_behind(self, ahead: int, now: float) -> float:
+        """Seconds that pass at least before a request leaves that has *ahead* others before it."""
+        return max(0.0, self.wait(now)) + ahead // self._burst * self._burst * self.interval
+
+    async def take(self) -> None:
         """Take a slot: at once, because the window is never faster than the bucket."""
         await self._limiter.acquire()
-        self.note(now)
+        self.note()
 
-    def note(self, now: float) -> None:
-        """A request left that was granted elsewhere."""
-        self._grants.append(now)
+    def note(self) -> None:
+        """A request leaves now, whoever granted it."""
+        self._grants.append(asyncio.get_running_loop().time())
 
 
-def check_rate(name: str, rate: float) -> None:
-    """Refuse a rate that could never grant anything."""
-    if not 0 < rate < float("inf"):
-        raise ConfigurationError(f"{name}: {rate} requests per second: a number greater than 0 is needed")
+class Limits:
+    """The limits of an account: one over all operations, and those that single operations have besides."""
+
+    def __init__(
+        self, rate: float, operation_rates: Mapping[str, float], *, burst: int, margin: float
+    ) -> None:
+        if unknown := operation_rates.keys() - OPERATIONS:
+            raise ConfigurationError(
+                f"operation_rates: {min(unknown)!r} is none of {', '.join(sorted(OPERATIONS))}"
+            )
+        if burst < 1:
+            raise ConfigurationError("burst: at least 1 request leaves at a time")
+        self.account = Bucket("rate", rate, burst, margin)
+        self._operations = {
+            name: Bucket(f"operation_rates[{name!r}]", each, 1, margin)
+            for name, each in operation_rates.items()
+        }
+
+    def lane(self, operation: str) -> str | None:
+        """The lane that a call of *operation* waits in: its own, if it has a rate of its own."""
+        return operation if operation in self._operations else None
+
+    def bucket(self, lane: str | None) -> Bucket:
+        """The narrowest limit of a lane."""
+        return self.account if lane is None else self._operations[lane]
+
+    def buckets(self, lane: str | None) -> tuple[Bucket, ...]:
+        """All limits of a lane."""
+        return (self.account,) if lane is None else (self.account, self._operations[lane])
+
+    def wait_behind(self, ahead: int, lane: str | None) -> float:
+        """Seconds that pass at least before a call leaves that has *ahead* others of its lane before it."""
+        now = asyncio.get_running_loop().time()
+        return max(bucket.wait_behind(ahead, now) for bucket in self.buckets(lane))
+
+    def note(self, lane: str | None) -> None:
+        """A request of *lane* leaves now, whoever granted it."""
+        for bucket in self.buckets(lane):
+            bucket.note()

@@ -59,7 +59,7 @@ class Pace:
         Returns:
             Whether a step of the rate was regained.
         """
-        self._latencies.append(latency)
+        self.measured(latency)
         if self.factor == 1.0 or now - self._changed < STEP_EVERY:
             return False
         self.factor = min(1.0, self.factor + STEP)
@@ -67,6 +67,10 @@ class Pace:
             self.relax()
         self._changed = now
         return True
+
+    def measured(self, latency: float) -> None:
+        """An answer took *latency* seconds."""
+        self._latencies.append(latency)
 
     def widen(self) -> None:
         """

@@ -7,22 +7,22 @@ import os
 from typing import TYPE_CHECKING
 
 from ..environment import require_variable
-from ..errors import ConfigurationError, ThrottleTimeout, ThrottleUnavailable
+from ..errors import ConfigurationError, ThrottleUnavailable
 from ..events import Hook, Hooks, RateChanged, ThrottleStoreBack, ThrottleStoreLost
-from .bucket import Bucket
+from .bucket import Limits
 from .line import Line, Priority
-from .local import ACCOUNT_RATE, OPERATION_RATES, LocalThrottle, checked_operations, turn_of
-from .store import PROBE_EVERY, Reservation, Store, StoreErrors
+from .local import ACCOUNT_RATE, OPERATION_RATES, LocalThrottle, check_wait
+from .store import PROBE_EVERY, Store, StoreLost
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from ..endpoints import Endpoint
 
-_STALE = 1.0
+# Seconds after which a slot is past, and a silence of the store may be this process's own.
+_STALE = 0.5
 
-# Seconds without grants before the store's slots count again: what left meanwhile is not in the store.
-_QUIET = 0.55
+_ATTEMPTS = 3
 
 
 class RedisThrottle:
@@ -39,7 +39,9 @@ class RedisThrottle:
         rate: requests in any second, over all operations and all processes.
         operation_rates: the same for single operations.
         margin: seconds by which each window is widened against network jitter.
-        expected_processes: how many share the budget: without the store each keeps to that part of it.
+        expected_processes:
+            how many share the budget: without the store each keeps to that part of it. An operation at
+            less than one request per second and process can then be asked twice in its interval.
         fail_closed: whether calls fail with ThrottleUnavailable while the store is away, instead.
         hooks: called with each change of the rate, and when the store goes and comes.
 
@@ -64,43 +66,44 @@ class RedisThrottle:
         if expected_processes < 1:
             raise ConfigurationError("expected_processes: at least this one shares the budget")
         url = url or require_variable(os.environ, "AGCOD_THROTTLE_URL")
-        self._store = Store(url, f"{partner_id}@{endpoint.host}")
-        self._account = Bucket("rate", rate, 1, margin)
-        self._operations = {
-            name: Bucket(f"operation_rates[{name!r}]", each, 1, margin)
-            for name, each in checked_operations(operation_rates).items()
-        }
+        self._limits = Limits(rate, operation_rates, burst=1, margin=margin)
         self._share = LocalThrottle(
             _share(rate, expected_processes),
             {name: _share(each, expected_processes) for name, each in operation_rates.items()},
             margin=margin,
         )
+        self._store = Store(url, f"{partner_id}@{endpoint.host}")
+        # Between the last slot of one's own share and the store's first: as long as that share's slots are
+        # apart, no second holds more than the rate, however the processes' slots fell together.
+        self._quiet = 0.0 if fail_closed else min(1.0, 1 / self._share.rate) + margin
         self._fail_closed = fail_closed
         self._hooks = Hooks(hooks)
         self._line = Line()
-        self._servers: dict[str | None, asyncio.Task[None]] = {}
+        self._servers: set[str | None] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checked: asyncio.Task[None] | None = None
         self._is_up = True
-        self._factors: dict[str | None, float] = {}
+        self._share_waits: set[asyncio.Timeout] = set()
 
     async def acquire(
         self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
     ) -> None:
         """Wait until a request of *operation* may leave."""
+        self._line.ensure_open()
         await self._check_once()
         if self._fail_closed and not self._is_up:
-            raise ThrottleUnavailable("the store of the shared throttle is away")
-        if max_wait is not None and self._line.ahead(priority) * self._account.interval > max_wait:
-            raise ThrottleTimeout(f"more than {max_wait:g} s of calls wait already")
-        lane = operation if operation in self._operations else None
+            raise _unavailable()
+        lane = self._limits.lane(operation)
+        if max_wait is not None:
+            check_wait(self._wait_behind(self._line.ahead(lane, priority), lane), max_wait)
         waiter = self._line.join(lane, priority)
         if lane not in self._servers:
-            self._servers[lane] = self._start(self._serve(lane))
+            self._servers.add(lane)
+            self._start(self._serve(lane))
         try:
-            await turn_of(waiter, max_wait)
+            await waiter.wait(max_wait)
         except BaseException:
-            if waiter.turn.done() and not waiter.turn.cancelled():
+            if waiter.has_turn:
                 # The slot came while the call was being cancelled: it is for the next one.
                 self._grant(lane)
             raise
@@ -109,13 +112,14 @@ class RedisThrottle:
 
     def accepted(self, operation: str, /, seconds: float) -> None:
         """A clean answer: what it took tells the jitter; the store counts the time for the steps."""
-        self._bucket(operation).pace.accepted(asyncio.get_running_loop().time(), seconds)
+        self._limits.bucket(self._limits.lane(operation)).pace.measured(seconds)
         self._share.accepted(operation, seconds)
 
     def refused(self, operation: str, /) -> None:
         """Pause everybody in all processes, and slow down what was refused."""
         self._share.refused(operation)
-        self._start(self._tell_refused(operation))
+        if not self._line.is_closed:
+            self._start(self._tell_refused(self._limits.lane(operation)))
 
     @property
     def waiting(self) -> int:
@@ -125,20 +129,24 @@ class RedisThrottle:
     @property
     def rate(self) -> float:
         """Requests per second that pass at present: of all processes, or of this one without the store."""
-        return self._fleet_rate(None) if self._is_up else self._share.rate
+        return 1 / self._limits.account.interval if self._is_up else self._share.rate
 
     @property
     def next_slot(self) -> float:
         """Seconds until an interactive call that comes now could leave, if no other process took slots."""
-        return self._share.next_slot if not self._is_up else self._line.ahead("interactive") / self.rate
+        return self._wait_behind(self._line.ahead(None, "interactive"), None)
 
     async def aclose(self) -> None:
-        """Give up waiting calls' places and close the store's connections."""
+        """Send those who wait away with a ConfigurationError, and close the store's connections."""
+        self._line.close()
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._share.aclose()
         await self._store.aclose()
+
+    def _wait_behind(self, ahead: int, lane: str | None) -> float:
+        return self._limits.wait_behind(ahead, lane) if self._is_up else self._share.wait_behind(ahead, lane)
 
     # Slots
 
@@ -146,43 +154,64 @@ class RedisThrottle:
         """Take slots for a lane as long as somebody waits in it, and give each to whoever is first then."""
         try:
             while self._line.has(lane):
-                await self._slot(lane)
-                self._grant(lane)
-        except Exception as exc:  # noqa: BLE001  (whoever waits must learn of it, whatever it is)
-            while waiter := self._line.next(lambda other: other == lane):
-                waiter.turn.set_exception(exc)
+                if await self._store_slot(lane) or await self._share_slot(lane):
+                    self._grant(lane)
         finally:
-            del self._servers[lane]
+            self._servers.discard(lane)
 
-    async def _slot(self, lane: str | None) -> None:
-        """Wait for the next slot of a lane, wherever it comes from."""
+    async def _store_slot(self, lane: str | None) -> bool:
+        """Wait for a slot of the store; return whether one came."""
         clock = asyncio.get_running_loop().time
-        while self._is_up:
+        for _ in range(_ATTEMPTS):
+            if not self._is_up:
+                return False
+            asked = clock()
             try:
-                reservation = await self._reserve(lane)
-            except StoreErrors as exc:
-                self._lose(exc)
-                break
-            slot = clock() + reservation.delay
-            await asyncio.sleep(reservation.delay)
+                delay = await self._reserve(lane)
+            except StoreLost as exc:
+                # Whoever was frozen himself cannot blame the store.
+                if clock() - asked < _STALE:
+                    self._lose(exc)
+                continue
+            await asyncio.sleep(delay)
             # Whoever slept past his slot, in a frozen process, asks for another one.
-            if clock() - slot < _STALE:
+            if clock() - asked - delay < _STALE:
+                self._limits.note(lane)
                 self._share.note(lane)
-                return
-        if self._fail_closed:
-            raise ThrottleUnavailable("the store of the shared throttle is away")
-        await self._share.acquire(lane or "")
+                return True
+        return False
 
-    async def _reserve(self, lane: str | None) -> Reservation:
-        lane_interval = self._operations[lane].interval if lane is not None else 0.0
-        reservation = await self._store.reserve(lane, self._account.interval, lane_interval)
-        self._note_factor(None, reservation.factor)
+    async def _share_slot(self, lane: str | None) -> bool:
+        """Wait for a slot of this process's share; return whether one came before the store did."""
+        if self._fail_closed:
+            self._line.dismiss(_unavailable, [lane])
+            return False
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._share_waits.add(wait)
+                try:
+                    await self._share.acquire(lane or "")
+                finally:
+                    self._share_waits.discard(wait)
+        except TimeoutError:
+            return False
+        self._limits.note(lane)
+        return True
+
+    async def _reserve(self, lane: str | None) -> float:
+        bucket = self._limits.bucket(lane)
+        own, not_before = (0.0, 0.0)
         if lane is not None:
-            self._note_factor(lane, reservation.lane_factor)
-        return reservation
+            # What this process did without the store, or before it lost its memory, counts too.
+            own, not_before = bucket.spacing, bucket.wait(asyncio.get_running_loop().time())
+        slot = await self._store.reserve(lane, self._limits.account.spacing, own, max(0.0, not_before))
+        self._note_factor(None, slot.factor)
+        if lane is not None:
+            self._note_factor(lane, slot.lane_factor)
+        return slot.delay
 
     def _grant(self, lane: str | None) -> None:
-        if waiter := self._line.next(lambda other: other == lane):
+        if waiter := self._line.next([lane].__contains__):
             waiter.turn.set_result(None)
 
     # The store's coming and going
@@ -197,51 +226,50 @@ class RedisThrottle:
             self._checked = None
             raise
 
-    def _lose(self, exc: BaseException) -> None:
+    def _lose(self, exc: StoreLost) -> None:
         if not self._is_up:
             return
         self._is_up = False
         rate = 0.0 if self._fail_closed else self._share.rate
-        self._hooks.emit(ThrottleStoreLost(error=type(exc).__name__, rate=rate))
+        self._hooks.emit(ThrottleStoreLost(error=exc.error, rate=rate))
         self._start(self._probe())
 
     async def _probe(self) -> None:
         """Find the store again, and use it from the moment that all processes agree on."""
-        while not self._is_up:
+        await asyncio.sleep(max(0.0, await self._found() - self._quiet))
+        self._is_up = True
+        now = asyncio.get_running_loop().time()
+        for wait in self._share_waits:
+            wait.reschedule(now)
+        self._hooks.emit(ThrottleStoreBack())
+
+    async def _found(self) -> float:
+        """Wait until the store answers; return the seconds from then on until its slots count."""
+        while True:
             await asyncio.sleep(PROBE_EVERY)
             try:
-                delay = await self._store.resume()
-            except StoreErrors:
-                continue
-            await asyncio.sleep(max(0.0, delay - _QUIET))
-            self._is_up = True
-            self._hooks.emit(ThrottleStoreBack())
+                return await self._store.resume(self._quiet)
+            except StoreLost:
+                pass
 
     # The fleet's pace
 
-    async def _tell_refused(self, operation: str) -> None:
-        lane = operation if operation in self._operations else None
-        self._bucket(operation).pace.widen()
+    async def _tell_refused(self, lane: str | None) -> None:
+        self._limits.bucket(lane).pace.widen()
         try:
             self._note_factor(lane, await self._store.refused(lane or "account"))
-        except StoreErrors as exc:
+        except StoreLost as exc:
             self._lose(exc)
 
     def _note_factor(self, lane: str | None, factor: float) -> None:
-        before = self._factors.get(lane, 1.0)
+        bucket = self._limits.bucket(lane)
+        before, bucket.pace.factor = bucket.pace.factor, factor
         if factor == before:
             return
-        self._factors[lane] = factor
         if factor == 1.0:
-            self._bucket(lane or "").pace.relax()
+            bucket.pace.relax()
         reason = "refused by the service" if factor < before else "clean answers"
-        self._hooks.emit(RateChanged(scope=lane or "account", rate=self._fleet_rate(lane), reason=reason))
-
-    def _fleet_rate(self, lane: str | None) -> float:
-        return self._factors.get(lane, 1.0) / self._bucket(lane or "").interval
-
-    def _bucket(self, operation: str) -> Bucket:
-        return self._operations.get(operation, self._account)
+        self._hooks.emit(RateChanged(scope=lane or "account", rate=1 / bucket.interval, reason=reason))
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -253,3 +281,7 @@ class RedisThrottle:
 def _share(rate: float, processes: int) -> float:
     # A whole number, because that many may fall into the same second in each process.
     return rate // processes if rate >= processes else rate / processes
+
+
+def _unavailable() -> ThrottleUnavailable:
+    return ThrottleUnavailable("the store of the shared throttle is away")

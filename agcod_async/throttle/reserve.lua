@@ -5,7 +5,7 @@
 --       3 lane: until when the operation's own rate is used up
 -- ARGV  1 microseconds between two slots of the account   2 the same of the operation, 0 without one
 --       3 the operation's name                            4 the part of a rate that a step gives back
---       5 microseconds between two steps
+--       5 microseconds between two steps                  6 microseconds from now that the caller cannot use
 --
 -- Answers { microseconds from now to the slot, the account's factor, the operation's factor }, the
 -- factors in millionths. All times are this server's, in microseconds.
@@ -32,7 +32,7 @@ local factor = factor_of('account')
 local paused = tonumber(redis.call('HGET', KEYS[2], 'paused') or 0)
 
 local interval = tonumber(ARGV[1]) * 1000000 / factor
-local slot = math.max(now, paused)
+local slot = math.max(now + tonumber(ARGV[6]), paused)
 local lane_factor = 1000000
 if tonumber(ARGV[2]) > 0 then
   lane_factor = factor_of(ARGV[3])

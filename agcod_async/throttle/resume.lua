@@ -11,7 +11,7 @@ local now = clock[1] * 1000000 + clock[2]
 local agreed = tonumber(redis.call('GET', KEYS[1]) or 0)
 if agreed == 0 then
   agreed = now + tonumber(ARGV[1])
-  redis.call('SET', KEYS[1], string.format('%.0f', agreed), 'PX', 3000)
+  redis.call('SET', KEYS[1], string.format('%.0f', agreed), 'PX', string.format('%.0f', ARGV[1] / 1000 + 1000))
   local paused = tonumber(redis.call('HGET', KEYS[2], 'paused') or 0)
   redis.call('HSET', KEYS[2], 'paused', string.format('%.0f', math.max(paused, agreed)))
   redis.call('PEXPIRE', KEYS[2], 3600000)
