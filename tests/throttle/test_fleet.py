@@ -47,7 +47,7 @@ class Judge:
 
 
 @asynccontextmanager
-async def fleet(url: str, partner: str, seconds: float, *, fail_closed: bool = False):
+async def fleet(url: str, partner: str, seconds: float):
     """Run four processes whose clocks are five minutes apart; yields the judge and a list for reports."""
     judge, reports = Judge(), list[dict[str, Any]]()
     workers = []
@@ -60,7 +60,6 @@ async def fleet(url: str, partner: str, seconds: float, *, fail_closed: bool = F
             "processes": PROCESSES,
             "tasks": TASKS,
             "seconds": seconds,
-            "fail_closed": fail_closed,
             "skew": 300 * (number - 1),
         }
         command = (sys.executable, "-W", "error", "-m", "tests.throttle.worker", json.dumps(config))
@@ -88,7 +87,7 @@ def rate(times: list[float]) -> float:
 
 async def test_four_processes_share_one_budget(shared_redis, record_property):
     """Exactly the account's rate, fairly shared, one round trip each, whatever the clocks say."""
-    async with fleet(shared_redis.url, "AcmeFleet", 9) as (judge, reports):
+    async with fleet(shared_redis.url, "AcmeFleet", 7.5) as (judge, reports):
         pass
     times = judge.times()
     # From when all four were there, to when the first ended.
@@ -103,7 +102,8 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
         "shares": dict(shares),
         "round trips per grant": round(round_trips, 3),
         "longest wait over ideal": round(max(waits) / ideal, 2),
-        "clocks apart": max(report["clock"] for report in reports) - min(report["clock"] for report in reports),
+        "clocks apart": max(report["clock"] for report in reports)
+        - min(report["clock"] for report in reports),
     }
     print(figures)
     record_property("fleet", figures)
@@ -120,18 +120,18 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
 
 async def test_a_store_that_freezes_dies_and_comes_back_empty(own_redis, record_property):
     """Not one second over the limit, nobody stands still, and all are back by themselves."""
-    async with fleet(own_redis.url, "AcmeStorm", 15.5) as (judge, reports):
-        await asyncio.sleep(1)
+    async with fleet(own_redis.url, "AcmeStorm", 12) as (judge, reports):
+        await asyncio.sleep(0.5)
         own_redis.freeze()
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.8)
         during_freeze = len(judge.arrivals)
         own_redis.thaw()
-        await asyncio.sleep(3)
+        await asyncio.sleep(2.5)
         own_redis.command("SCRIPT", "FLUSH")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         own_redis.kill()
         before_kill = len(judge.arrivals)
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
         during_kill = len(judge.arrivals) - before_kill
         own_redis.start()
         await asyncio.sleep(2.5)
@@ -147,29 +147,13 @@ async def test_a_store_that_freezes_dies_and_comes_back_empty(own_redis, record_
     print(figures)
     record_property("storm", figures)
     assert figures["most in a second"] <= 10
-    assert during_kill >= 8
+    assert during_kill >= 5
     assert figures["rate in the end"] >= 8
     # Until its loss is noticed, and around the moment from which it counts again.
     assert figures["longest silence"] < 1.5
     for report in reports:
         assert report["events"] == ["ThrottleStoreLost", "ThrottleStoreBack"] * 2
         assert report["left_over"] == 0
-
-
-async def test_a_fleet_that_fails_closed(own_redis):
-    """Who would rather wait than guess gets an error at once, and slots again when there are any."""
-    async with fleet(own_redis.url, "AcmeClosed", 6, fail_closed=True) as (judge, reports):
-        await asyncio.sleep(0.5)
-        own_redis.kill()
-        await asyncio.sleep(0.4)
-        before = len(judge.arrivals)
-        await asyncio.sleep(1)
-        assert len(judge.arrivals) == before
-        own_redis.start()
-        await asyncio.sleep(1.5)
-        assert len(judge.arrivals) > before
-    assert most_in_a_second(judge.times()) <= 10
-    assert all(report["unavailable"] >= 5 * TASKS for report in reports)
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the judge needs the kernel's timestamps")
