@@ -148,7 +148,7 @@ async def test_max_wait(make_throttle):
     clock = asyncio.get_running_loop().time
     await throttle.acquire(CREATE)
     start = clock()
-    with pytest.raises(ThrottleTimeout, match="no slot within 0.2 s"):
+    with pytest.raises(ThrottleTimeout, match=r"no slot within 0\.2 s"):
         await throttle.acquire(CREATE, max_wait=0.2)
     assert clock() - start < 0.3
     await throttle.acquire(CREATE, max_wait=2.0)
