@@ -22,17 +22,28 @@ from .errors import (
     ServiceError,
     SignatureError,
     SystemFaultError,
+    ThrottleTimeout,
+    ThrottleUnavailable,
     ThrottlingError,
     TransportError,
     UnknownServiceError,
 )
-from .events import ClockCorrected, Event, Hook, RetryScheduled, UnlistedCurrency
+from .events import (
+    ClockCorrected,
+    Event,
+    Hook,
+    RateChanged,
+    RetryScheduled,
+    ThrottleStoreBack,
+    ThrottleStoreLost,
+    UnlistedCurrency,
+)
 from .model import Account, TransactionSource
 from .money import Money
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
-from .throttle import LocalThrottle, Throttle
+from .throttle import LocalThrottle, Priority, Throttle
 
 __all__ = [
     "Account",
@@ -59,6 +70,8 @@ __all__ = [
     "Money",
     "Outcome",
     "PostconditionError",
+    "Priority",
+    "RateChanged",
     "ResendError",
     "ResponseError",
     "ResponseTimeout",
@@ -69,6 +82,10 @@ __all__ = [
     "SignatureError",
     "SystemFaultError",
     "Throttle",
+    "ThrottleStoreBack",
+    "ThrottleStoreLost",
+    "ThrottleTimeout",
+    "ThrottleUnavailable",
     "ThrottlingError",
     "TransactionSource",
     "TransportError",

@@ -40,7 +40,7 @@ class CallObserver:
         """An attempt ended in *error*: return whether another one makes sense."""
         error.operation, error.request_id = self._operation, self._request_id
         if isinstance(error, ThrottlingError):
-            self._throttle.slow_down()
+            self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
             return self._corrects_skew(error)
         if isinstance(error, SystemFaultError | UnknownServiceError):

@@ -55,6 +55,19 @@ class ConfigurationError(AgcodError, ValueError):
     outcome: Outcome = "not_sent"
 
 
+class ThrottleTimeout(AgcodError):
+    """The throttle could not grant a slot within the ``max_wait`` that was asked for; nothing was sent."""
+
+    outcome: Outcome = "not_sent"
+
+
+class ThrottleUnavailable(AgcodError):
+    """The store of the shared throttle is away and ``fail_closed`` was asked for; nothing was sent."""
+
+    outcome: Outcome = "not_sent"
+    is_retry_safe = True
+
+
 class TransportError(AgcodError):
     """No answer came back."""
 

@@ -65,6 +65,35 @@ class ActivityIncomplete(Event):
     announced: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateChanged(Event):
+    """The throttle lets another number of requests per second pass than before."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    scope: str
+    """``account``, or the operation whose own rate it is."""
+    rate: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleStoreLost(Event):
+    """The shared throttle's store does not answer; this process keeps to its own share until it does."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    error: str
+    """The name of the error's class."""
+    rate: float
+    """Requests per second of this process until then; 0 where it fails closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleStoreBack(Event):
+    """The shared throttle's store answers again."""
+
+
 Hook = Callable[[Event], object]
 """Called with every event, in the event loop; what it raises is logged and goes no further."""
 

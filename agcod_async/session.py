@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import string
+from copy import copy
 from functools import cache
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypedDict, TypeVar
 
 from . import codecs, model, paging
 from ._version import __version__
@@ -21,11 +21,12 @@ from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
 from .errors import ConfigurationError
 from .events import Hook, Hooks, UnlistedCurrency
+from .lifetime import Lifetime
 from .money import Money, payable
 from .protocol import Protocol
 from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
-from .throttle import LocalThrottle, Throttle
+from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
 
 if TYPE_CHECKING:
@@ -47,12 +48,21 @@ class SessionOptions(TypedDict, total=False):
     timeout: float
     retry: RetryPolicy
     throttle: Throttle
+    priority: Priority
+    max_wait: float | None
     http_client: HTTPClient
     transport: Transport
     hooks: Sequence[Hook]
     user_agent_suffix: str
     clock: Callable[[], datetime]
     rng: Random
+
+
+class _CallOptions(NamedTuple):
+    """What views of one session may have each for itself."""
+
+    priority: Priority
+    max_wait: float | None
 
 
 class AgcodSession:
@@ -70,6 +80,8 @@ class AgcodSession:
         timeout: seconds for one attempt, from connecting to the end of the answer; the service advises 6.
         retry: when and how often a call is repeated.
         throttle: what keeps the account's rate; by default 10/s, and 1/s where the service says so.
+        priority: ``interactive``, or ``bulk`` for calls that let interactive ones go first.
+        max_wait: seconds a call waits for the throttle at most, before a ThrottleTimeout; None: for ever.
         http_client: an httpx or httpx2 ``AsyncClient`` of yours, which stays yours to close.
         transport: instead of an HTTP client, anything that turns a request into a response.
         hooks: called with each :class:`Event`; what a hook raises never reaches a call.
@@ -91,6 +103,8 @@ class AgcodSession:
         timeout: float = 6.0,
         retry: RetryPolicy | None = None,
         throttle: Throttle | None = None,
+        priority: Priority = "interactive",
+        max_wait: float | None = None,
         http_client: HTTPClient | None = None,
         transport: Transport | None = None,
         hooks: Sequence[Hook] = (),
@@ -118,10 +132,14 @@ class AgcodSession:
         self._signer = SigV4Signer(endpoint.region)
         self._protocol = Protocol(endpoint, _CODECS[wire_format], partner_id, _user_agent(user_agent_suffix))
         self._retries = Retries(retry or RetryPolicy(), self._rng)
-        self._throttle = throttle or LocalThrottle()
+        self._throttle = LocalThrottle(hooks=hooks) if throttle is None else throttle
+        self._options = _CallOptions(priority, max_wait)
         self._transport = transport or HTTPXTransport(http_client, timeout=timeout, ca_file=endpoint.ca_file)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
+        self._lifetime = Lifetime()
+        if transport is None:
+            self._lifetime.own(self._transport)
+        if throttle is None:
+            self._lifetime.own(self._throttle)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[SessionOptions]) -> Self:
@@ -130,7 +148,8 @@ class AgcodSession:
 
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
-        ``AGCOD_CA_FILE``). ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
+        ``AGCOD_CA_FILE``). ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
+        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
@@ -142,7 +161,26 @@ class AgcodSession:
             require_variable(environ, name)
         configure_log(environ)
         partner_id = require_variable(environ, "AGCOD_PARTNER_ID")
-        return cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        shared = None
+        if "throttle" not in options:
+            shared = throttle_from(environ, partner_id, endpoint, options.get("hooks", ()))
+        if shared is not None:
+            options["throttle"] = shared
+        session = cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        if shared is not None:
+            session._lifetime.own(shared)
+        return session
+
+    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+        """
+        Return a view of this session whose calls have other options; it shares everything else.
+
+        ``await session.with_options(priority="bulk").create_gift_card(...)``
+        """
+        view, mine = copy(self), self._options
+        options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
+        vars(view)["_options"] = options
+        return view
 
     # Gift cards
 
@@ -398,17 +436,21 @@ class AgcodSession:
     # The path of a call
 
     async def _call(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> R:
-        self._require_usable()
+        clock = self._lifetime.loop().time
+        priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._observer(operation, shape)
         async for attempt in self._retries.attempts(call):
             with attempt:
-                await self._throttle.acquire(operation.name)
+                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
                 credentials = await credentials_of(self._credentials)
+                self._lifetime.check()
                 # Signed last, because a signature is only good for minutes.
                 signed = self._signer.sign(request, credentials, at=self._clock.now())
+                sent = clock()
                 response = await self._transport.send(signed)
                 answer = self._protocol.read(operation, shape, signed, response)
+                self._throttle.accepted(operation.name, clock() - sent)
                 self._retries.earn(attempt.retry_state.attempt_number)
                 return answer
         raise AssertionError("unreachable")
@@ -418,15 +460,14 @@ class AgcodSession:
     @property
     def is_closed(self) -> bool:
         """Whether :meth:`aclose` was called."""
-        return self._is_closed
+        return self._lifetime.is_over
 
     async def aclose(self) -> None:
         """Close the session and the HTTP client it made; a client of yours stays open."""
-        self._is_closed = True
-        await self._transport.aclose()
+        await self._lifetime.end()
 
     async def __aenter__(self) -> Self:
-        self._require_usable()
+        self._lifetime.loop()
         return self
 
     async def __aexit__(
@@ -436,17 +477,6 @@ class AgcodSession:
 
     def __repr__(self) -> str:
         return f"AgcodSession({self.partner_id!r}, {self.endpoint.name!r})"
-
-    def _require_usable(self) -> None:
-        if self._is_closed:
-            raise ConfigurationError("this session is closed: make a new one")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise ConfigurationError(
-                "this session belongs to another event loop, where its connections are: make one per loop"
-            )
 
     def _observer(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> CallObserver:
         return CallObserver(

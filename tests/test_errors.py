@@ -25,6 +25,8 @@ TABLE = {
     "UnknownServiceError": ("unknown", False),
     "ResendError": ("unknown", True),
     "ThrottlingError": ("refused", True),
+    "ThrottleTimeout": ("not_sent", False),
+    "ThrottleUnavailable": ("not_sent", True),
     "SignatureError": ("refused", False),
     "CredentialsError": ("refused", False),
     "ClockSkewError": ("refused", True),

@@ -16,7 +16,7 @@ LAYERS = [
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
-    ["protocol", "call"],
+    ["protocol", "call", "lifetime"],
     ["session"],
     ["__init__"],
     ["emulator"],

@@ -251,8 +251,8 @@ async def test_the_time_counts_from_the_first_failure():
     """A long wait in the throttle before the first attempt must not cost the retries."""
 
     class Busy(OpenThrottle):
-        async def acquire(self, operation: str, /) -> None:
-            await super().acquire(operation)
+        async def acquire(self, operation: str, /, **options: Any) -> None:
+            await super().acquire(operation, **options)
             await asyncio.sleep(1000 if len(self.granted) == 1 else 0)
 
     transport = ScriptedTransport(ConnectionLost(), response())

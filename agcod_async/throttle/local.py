@@ -1,34 +1,41 @@
-"""The throttle of one process: every second holds at most what the account allows."""
+"""The throttle of one process."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
+from ..errors import ThrottleTimeout
+from ..events import Hook, Hooks, RateChanged
+from .bucket import Limits
+from .line import Line, Priority, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # The service's own limits (Incentives API, "Throttling"): all operations together, and two of their own.
 ACCOUNT_RATE = 10.0
 OPERATION_RATES: Mapping[str, float] = {"GetGiftCardActivityPage": 1.0, "GetAvailableFunds": 1.0}
-_PAUSE = 1.0
+
+# Seconds. A lane that opens within them is open: or two limits in step would miss each other by a rounding.
+_TOLERANCE = 1e-6
 
 
 class LocalThrottle:
     """
     Holds the account's rate over all operations, and the rates that single operations have besides.
 
-    Waiters are served first come, first served; those of an operation with a rate of its own wait in a
-    line of their own first, so that they hold nobody else up. A slot is taken from all buckets at once.
+    A slot is taken from all its buckets at once, and given when it comes to whoever is first then. A
+    refusal by the service pauses everybody and slows down; clean answers give the rate back by steps.
 
     Args:
-        rate: requests in any second, over all operations; a fraction above 1 is rounded down.
+        rate: requests in any second, over all operations.
         operation_rates: requests per second for single operations; below 1 for less than one a second.
+        burst:
+            how many requests may leave at once after a rest. 1 spaces them evenly, which no kind of
+            limiter refuses; *rate* suits a service that counts its windows.
         margin: seconds by which each window is widened, so that network jitter breaks no limit.
+        hooks: called with each change of the rate.
     """
 
     def __init__(
@@ -36,69 +43,106 @@ class LocalThrottle:
         rate: float = ACCOUNT_RATE,
         operation_rates: Mapping[str, float] = OPERATION_RATES,
         *,
+        burst: int = 1,
         margin: float = 0.05,
+        hooks: Sequence[Hook] = (),
     ) -> None:
-        if not 0 <= margin < math.inf:
-            raise ConfigurationError("margin: the seconds to widen each window by are 0 or more")
-        self._account = _Bucket("rate", rate, margin)
-        self._operations = {
-            name: _Bucket(f"operation_rates[{name!r}]", each, margin)
-            for name, each in operation_rates.items()
-        }
+        self._limits = Limits(rate, operation_rates, burst=burst, margin=margin)
+        self._hooks = Hooks(hooks)
+        self._line = Line()
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn: Waiter | None = None
 
-    async def acquire(self, operation: str, /) -> None:
+    async def acquire(
+        self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
+    ) -> None:
         """Wait until a request of *operation* may leave."""
-        own = self._operations.get(operation)
-        if own is None:
-            async with self._account.line:
-                await self._account.ready()
-                await self._account.take()
+        lane = self._limits.lane(operation)
+        if max_wait is not None:
+            check_wait(self.wait_behind(self._line.ahead(lane, priority), lane), max_wait)
+        waiter = self._line.join(lane, priority)
+        try:
+            if self._line.is_head(waiter):
+                self._pump()
+            await waiter.wait(max_wait)
+            for bucket in self._limits.buckets(lane):
+                await bucket.take()
+        finally:
+            self._line.leave(waiter)
+            if self._turn is waiter:
+                self._turn = None
+                self._pump()
+
+    def wait_behind(self, ahead: int, lane: str | None) -> float:
+        """Seconds that pass at least before a call leaves that has *ahead* others of its lane before it."""
+        return self._limits.wait_behind(ahead, lane)
+
+    def note(self, lane: str | None) -> None:
+        """Count a request that another throttle let pass."""
+        self._limits.note(lane)
+
+    def accepted(self, operation: str, /, seconds: float) -> None:
+        """A clean answer: regain a step, if it is time."""
+        lane = self._limits.lane(operation)
+        if self._limits.bucket(lane).pace.accepted(asyncio.get_running_loop().time(), seconds):
+            self._report(lane, "clean answers")
+
+    def refused(self, operation: str, /) -> None:
+        """Pause everybody, and slow down what was refused."""
+        lane = self._limits.lane(operation)
+        pace = self._limits.bucket(lane).pace
+        if pace.refused(asyncio.get_running_loop().time()):
+            self._limits.account.pace.paused_until = pace.paused_until
+            self._report(lane, "refused by the service")
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait here."""
+        return self._line.waiting
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that pass at present, over all operations."""
+        return 1 / self._limits.account.interval
+
+    @property
+    def next_slot(self) -> float:
+        """Seconds until an interactive call that comes now could leave."""
+        return self.wait_behind(self._line.ahead(None, "interactive"), None)
+
+    async def aclose(self) -> None:
+        """Send those who wait away with a ConfigurationError."""
+        self._line.close()
+        self._stop_timer()
+
+    def _report(self, lane: str | None, reason: str) -> None:
+        rate = 1 / self._limits.bucket(lane).interval
+        self._hooks.emit(RateChanged(scope=lane or "account", rate=rate, reason=reason))
+
+    def _pump(self) -> None:
+        """Give the turn to whoever is first and may leave now, or come back when somebody may."""
+        if self._turn is not None:
             return
-        async with own.line:
-            await own.ready()
-            # Waiting for the account takes nothing from the operation's bucket and can only fill it.
-            async with self._account.line:
-                await self._account.ready()
-                await self._account.take()
-                await own.take()
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        wait = self._limits.account.wait(now)
+        if wait <= 0:
+            self._turn = self._line.next(lambda lane: self._limits.bucket(lane).wait(now) <= _TOLERANCE)
+            if self._turn is not None:
+                self._turn.turn.set_result(None)
+                return
+        if waits := [self._limits.bucket(lane).wait(now) for lane in self._line.lanes()]:
+            # Never "now": the clock must have moved on, or rounding would bring us back for ever.
+            self._timer = loop.call_at(now + max(wait, min(waits), _TOLERANCE), self._pump)
 
-    def slow_down(self) -> None:
-        """Let nobody pass for a second."""
-        self._account.pause(_PAUSE)
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
-class _Bucket:
-    """
-    One limit: aiolimiter keeps the rate, a log of the last grants keeps each window.
-
-    A leaky bucket alone lets a full burst and a full second's leak pass within its first second.
-    """
-
-    def __init__(self, field: str, rate: float, margin: float) -> None:
-        if not 0 < rate < math.inf:
-            raise ConfigurationError(f"{field}: {rate} requests per second can never be granted")
-        # Imported here: it reads the metadata of installed packages, a tenth of this package's import.
-        from aiolimiter import AsyncLimiter
-
-        burst = max(1, int(rate))
-        # At least a second, or a rate of 9.5 would let two bursts of nine into one.
-        self._window = max(1.0, burst / rate) + margin
-        self._limiter = AsyncLimiter(burst, burst / rate)
-        self._grants: deque[float] = deque([float("-inf")] * burst, maxlen=burst)
-        self._paused_until = float("-inf")
-        self.line = asyncio.Lock()
-
-    async def ready(self) -> None:
-        """Wait, at the head of the line, until the window has room. Takes nothing."""
-        clock = asyncio.get_running_loop().time
-        while (wait := max(self._grants[0] + self._window, self._paused_until) - clock()) > 0:
-            await asyncio.sleep(wait)
-
-    async def take(self) -> None:
-        """Take a slot: at once, because the window is never faster than the bucket."""
-        await self._limiter.acquire()
-        self._grants.append(asyncio.get_running_loop().time())
-
-    def pause(self, seconds: float) -> None:
-        """Let nobody pass for so long."""
-        self._paused_until = asyncio.get_running_loop().time() + seconds
+def check_wait(least: float, max_wait: float) -> None:
+    """Refuse at once what can only end in a timeout."""
+    if least > max_wait:
+        raise ThrottleTimeout(f"no slot within {max_wait} s: at least {least:.3f} s of calls wait already")

@@ -37,6 +37,7 @@ from agcod_async import (
     Money,
     Outcome,
     PostconditionError,
+    Priority,
     ResendError,
     ResponseError,
     ResponseTimeout,
@@ -124,9 +125,19 @@ class Vault:
 class Generous:
     """A throttle of one's own."""
 
-    async def acquire(self, operation: str, /) -> None: ...
+    waiting = 0
+    rate = 10.0
+    next_slot = 0.0
 
-    def slow_down(self) -> None: ...
+    async def acquire(
+        self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
+    ) -> None: ...
+
+    def accepted(self, operation: str, /, seconds: float) -> None: ...
+
+    def refused(self, operation: str, /) -> None: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Loopback:
