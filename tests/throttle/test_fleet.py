@@ -122,11 +122,11 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
     assert figures["refusals by the emulator"] <= 1
     assert figures["cards"] >= len(times) - PROCESSES * TASKS
     # 9.5/s on a quiet machine.
-    assert figures["rate"] >= 8.5
+    assert figures["rate"] >= 8.5 - 3 * figures["refusals by the emulator"]
     assert max(shares.values()) <= 1.2 * min(shares.values())
     # The reservations that were under way in the end are of no grant.
     assert sum(report["round_trips"] - 2 for report in reports) <= 1.2 * len(times)
-    assert max(waits) <= 1.5 * ideal
+    assert max(waits) <= 1.5 * ideal + 3 * figures["refusals by the emulator"]
     assert figures["clocks apart"] > 600
     assert not any(report["errors"] for report in reports), reports[0]["errors"]
     if not figures["refusals by the emulator"]:

@@ -71,6 +71,11 @@ async def main(config: dict[str, Any]) -> dict[str, Any]:
             except ThrottlingError:
                 refusals += 1
 
+    if session:
+        # The first call of a process is slower than those after it by more than the margin allows for:
+        # it makes the TLS context and the connection.
+        await session.create_gift_card(f"Acme1{config['name']}first", Money("0.15", "USD"))
+        await asyncio.sleep(1)
     tasks = [
         asyncio.create_task(create(session) if session else take_slots(throttle))
         for _ in range(config["tasks"])
