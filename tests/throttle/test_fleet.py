@@ -1,4 +1,4 @@
-"""Four processes, forty tasks, one real Redis, and a judge who counts what arrives."""
+"""Four processes, forty tasks, one real Redis; the emulator and a judge count what arrives."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Judge:
 
 
 @asynccontextmanager
-async def fleet(url: str, partner: str, seconds: float):
+async def fleet(url: str, partner: str, seconds: float, **options: Any):
     """Run four processes whose clocks are five minutes apart; yields the judge and a list for reports."""
     judge, reports = Judge(), list[dict[str, Any]]()
     workers = []
@@ -61,6 +61,7 @@ async def fleet(url: str, partner: str, seconds: float):
             "tasks": TASKS,
             "seconds": seconds,
             "skew": 300 * (number - 1),
+            **options,
         }
         command = (sys.executable, "-W", "error", "-m", "tests.throttle.worker", json.dumps(config))
         workers.append(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=-1, stderr=-1))
@@ -87,7 +88,14 @@ def rate(times: list[float]) -> float:
 
 async def test_four_processes_share_one_budget(shared_redis, record_property):
     """Exactly the account's rate, fairly shared, one round trip each, whatever the clocks say."""
-    async with fleet(shared_redis.url, "AcmeFleet", 7.5) as (judge, reports):
+    pytest.importorskip("uvicorn")
+    from agcod_async.emulator import Emulator
+
+    gateway = Emulator()
+    async with (
+        gateway.serve(tls=False) as server,
+        fleet(shared_redis.url, "AcmeFleet", 7.5, environment=server.environment) as (judge, reports),
+    ):
         pass
     times = judge.times()
     # From when all four were there, to when the first ended.
@@ -100,6 +108,8 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
         "most in a second": most_in_a_second(times),
         "rate": round(rate([at for at, _ in full]), 2),
         "shares": dict(shares),
+        "refusals by the emulator": sum(report["refusals"] for report in reports),
+        "cards": len(gateway.state.cards),
         "round trips per grant": round(round_trips, 3),
         "longest wait over ideal": round(max(waits) / ideal, 2),
         "clocks apart": max(report["clock"] for report in reports)
@@ -108,14 +118,20 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
     print(figures)
     record_property("fleet", figures)
     assert figures["most in a second"] <= 10
+    # None on a quiet machine; what stands between the slot and the emulator's count is busy, too.
+    assert figures["refusals by the emulator"] <= 1
+    assert figures["cards"] >= len(times) - PROCESSES * TASKS
     # 9.5/s on a quiet machine.
-    assert figures["rate"] >= 8.5
+    assert figures["rate"] >= 8.5 - 3 * figures["refusals by the emulator"]
     assert max(shares.values()) <= 1.2 * min(shares.values())
     # The reservations that were under way in the end are of no grant.
     assert sum(report["round_trips"] - 2 for report in reports) <= 1.2 * len(times)
-    assert max(waits) <= 1.5 * ideal
+    assert max(waits) <= 1.5 * ideal + 3 * figures["refusals by the emulator"]
     assert figures["clocks apart"] > 600
-    assert all(not report["events"] and report["left_over"] == 0 for report in reports)
+    assert not any(report["errors"] for report in reports), reports[0]["errors"]
+    if not figures["refusals by the emulator"]:
+        assert not any(report["events"] for report in reports)
+    assert all(report["left_over"] == 0 for report in reports)
 
 
 async def test_a_store_that_freezes_dies_and_comes_back_empty(own_redis, record_property):

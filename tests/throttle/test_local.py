@@ -251,21 +251,24 @@ def test_max_wait(max_wait):
     assert all(at == 0.0 for at, is_granted in ends if not is_granted)
 
 
-def test_a_call_that_comes_in_the_very_moment_of_a_turn():
-    """It becomes the first of the line while the turn is still being taken, and has to wait for its own."""
+def test_a_call_that_comes_while_a_turn_is_handed_on():
+    """The first of the line is cancelled in its turn, the second has it now, and a third just came."""
 
     async def main():
-        throttle, late = LocalThrottle(), []
+        throttle, loop = LocalThrottle(), asyncio.get_running_loop()
         await throttle.acquire(CREATE)
-        first = asyncio.create_task(throttle.acquire(CREATE))
-        await asyncio.sleep(0)
-        throttle._line._lanes["interactive"][None][0].turn.add_done_callback(
-            lambda _: late.append(asyncio.create_task(throttle.acquire(CREATE)))
-        )
-        pump = throttle._pump
-        # As if it had been on its way before the one whose turn it is could wake up.
-        throttle._pump = lambda: (pump(), throttle._pump.__class__)
-        await first
+        first, second = (asyncio.create_task(throttle.acquire(CREATE)) for _ in range(2))
+        late: list[asyncio.Task[None]] = []
+
+        def hand_on() -> None:
+            first.cancel()
+            late.append(asyncio.create_task(throttle.acquire(CREATE)))
+
+        # In the same step of the loop as the timer of the turn, after it.
+        loop.call_at(0.105 + 1e-10, hand_on)
+        await second
+        assert first.cancelled()
+        assert now() == pytest.approx(0.105)
         await late[0]
         return now()
 
