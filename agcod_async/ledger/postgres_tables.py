@@ -40,6 +40,10 @@ _UPDATE = (
     + " WHERE reference = $1 AND version = $2 AND request_id = $3"
     + " AND kind = $4 AND amount = $5 AND currency_code = $6"
 )
+_HAS_SCHEMA = (
+    "SELECT count(*) FROM pg_catalog.pg_class "
+    "WHERE relname = 'agcod_schema' AND pg_catalog.pg_table_is_visible(oid)"
+)
 DUE = (
     f"{SELECT} agcod_entries WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) "
     "ORDER BY due_at, reference LIMIT $2"
@@ -229,7 +233,8 @@ async def migrate(connection: Connection) -> None:
 
 
 async def _version(connection: Connection) -> int:
-    if await connection.fetchval("SELECT to_regclass('agcod_schema')") is None:
+    # Not to_regclass: what it has looked for in vain once, it may not find later in the same transaction.
+    if not await connection.fetchval(_HAS_SCHEMA):
         return 0
     number: int = await connection.fetchval("SELECT max(version) FROM agcod_schema")
     return number

@@ -225,3 +225,106 @@ class Driver:
             self.save(*states.renew(dead, self.world.now))
         else:
             self.save(dead)
+
+
+class Play:
+    """Two drivers, one reference, and everything that can go wrong between them and the service."""
+
+    def __init__(self, start: datetime, driver: type[Driver], *, remembers_cancels: bool) -> None:
+        self.world = World(start, remembers_cancels)
+        self.ledger = MemoryLedger(clock=lambda: self.world.now)
+        self.drivers = [driver(f"driver-{n}", self.world, self.ledger) for n in range(2)]
+        self.version = 0
+
+    def act(self, action: str, who: int) -> None:
+        """Let a driver do something, if it can."""
+        driver = self.drivers[who]
+        if action == "kill":
+            driver.kill()
+        elif action in ("begin", "claim", "read"):
+            if driver.entry is None:
+                driver.begin() if action == "begin" else driver.take(is_by_claim=action == "claim")
+        elif driver.entry is None:
+            pass
+        elif driver.waiting is None:
+            if action in ("undo", "replace"):
+                driver.reverse(action)
+            elif action in ("advance", "reopen", "give_up"):
+                getattr(driver, action)()
+        elif action == "time_out":
+            driver.hear(None)
+        elif action == "answer" and driver.waiting.answer:
+            driver.hear(driver.waiting.answer)
+        elif action == "never_left" and driver.waiting.answer is None:
+            driver.never_left()
+
+    def deliver(self, message: Message, *, is_refusing: bool) -> None:
+        if not self.world.is_over(message):
+            self.world.deliver(message, is_refusing)
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.now += timedelta(seconds=seconds)
+
+    def check(self) -> None:
+        """The invariants."""
+        self.the_intent_was_committed_first()
+        self.at_most_one_card_lives()
+        self.retired_ids_are_dead()
+        self.a_final_state_is_true()
+        self.what_is_open_is_due()
+        self.versions_only_rise()
+
+    @property
+    def entry(self):
+        return run(self.ledger.get("order-1"))
+
+    def the_intent_was_committed_first(self):
+        """Rules 1 and 2: what is on its way is in the ledger, under its one id."""
+        history = run(self.ledger.history("order-1"))
+        ids = {entry.request_id for entry in [*history, *([self.entry] if self.entry else [])]}
+        assert {message.request_id for message in self.world.messages} <= ids
+        assert len(ids) == len(history) + bool(self.entry)
+
+    def at_most_one_card_lives(self):
+        """Nothing is paid twice."""
+        assert sum(card.is_live for card in self.world.cards.values()) <= 1
+
+    def retired_ids_are_dead(self):
+        """Rule 5: a new id comes only after the old one is dead, for ever."""
+        for entry in run(self.ledger.history("order-1")):
+            self.is_dead(entry)
+
+    def a_final_state_is_true(self):
+        """Rules 3, 4, 7 and 8: nothing is called settled that is not."""
+        entry = self.entry
+        if entry is None:
+            return
+        if entry.state in ("refused", "planned"):
+            assert entry.request_id not in self.world.cards
+            assert not self.world.in_flight("create", entry.request_id)
+        elif entry.state == "reversed":
+            self.is_dead(entry)
+        elif entry.state == "issued":
+            assert entry.request_id in self.world.cards
+
+    def what_is_open_is_due(self):
+        """Rule 9: whatever is killed, recovery finds what it left, and nothing else."""
+        if entry := self.entry:
+            is_open = entry.state in ("planned", "sent", "reversing") or (
+                entry.state == "reversed" and entry.goal == "replace"
+            )
+            assert (entry.due_at is not None) == is_open
+
+    def versions_only_rise(self):
+        """Rule 10."""
+        if entry := self.entry:
+            assert entry.version >= self.version
+            self.version = entry.version
+
+    def is_dead(self, entry):
+        card = self.world.cards.get(entry.request_id)
+        if card is None:
+            # Withdrawn: nothing was ever on its way that could still arrive.
+            assert not self.world.in_flight("create", entry.request_id)
+        else:
+            assert not card.is_live
