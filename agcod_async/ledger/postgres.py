@@ -167,12 +167,10 @@ class PostgresLedger:
         if not isinstance(self._dsn, str):
             self._pool = self._dsn
         else:
-            try:
-                self._pool = await asyncpg.create_pool(
-                    self._dsn, min_size=0, max_size=self._max_size, command_timeout=_COMMAND_TIMEOUT
-                )
-            except (OSError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as exc:
-                raise LedgerError(f"PostgreSQL: {type(exc).__name__}: {exc}") from exc
+            # It connects when it is used, so what is wrong with the address is told there.
+            self._pool = await asyncpg.create_pool(
+                self._dsn, min_size=0, max_size=self._max_size, command_timeout=_COMMAND_TIMEOUT
+            )
         try:
             await self._run(tables.migrate)
         except BaseException:

@@ -64,12 +64,7 @@ async def plan(
             connection, [entry.reference for entry in new if entry.reference not in inserted]
         )
         check_same(others, wanted, partner_id)
-        entries = {**known, **others, **{reference: fresh[reference] for reference in inserted}}
-        if len(entries) < len(fresh):
-            raise LedgerError(
-                "a reference was planned meanwhile, where this transaction cannot see it: repeat it"
-            )
-    return entries
+        return {**known, **others, **{reference: fresh[reference] for reference in inserted}}
 
 
 class Begin:

@@ -60,7 +60,7 @@ class MoneyRules(RuleBasedStateMachine):
 
 
 MoneyRules.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=50, derandomize=True, database=None, deadline=None
+    max_examples=100, stateful_step_count=50, derandomize=True, database=None, deadline=None
 )
 TestMoneyRules = MoneyRules.TestCase
 
@@ -85,10 +85,10 @@ def play_many(driver, universes):
 
 
 def test_random_universes_keep_their_books():
-    """A thousand universes: cards are issued, lost, found, reversed and replaced, and none paid twice."""
-    universes = play_many(Driver, 1000)
-    assert sum(bool(universe.world.handed_out) for universe in universes) > 300
-    assert sum(bool(run(universe.ledger.history("order-1"))) for universe in universes) > 50
+    """Six hundred universes: cards are issued, lost, found, reversed and replaced, and none paid twice."""
+    universes = play_many(Driver, 600)
+    assert sum(bool(universe.world.handed_out) for universe in universes) > 200
+    assert sum(bool(run(universe.ledger.history("order-1"))) for universe in universes) > 30
     seen = {universe.entry.state for universe in universes if universe.entry}
     assert seen == {"planned", "sent", "issued", "refused", "reversing", "reversed", "abandoned"}
 

@@ -17,6 +17,7 @@ import pytest
 
 from agcod_async import ConfigurationError, LedgerError, Money
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
+from agcod_async.ledger.schema import Migration
 from agcod_async.ledger.sqlite_file import wal_is_safe
 
 USD25 = Money("25.00", "USD")
@@ -257,6 +258,33 @@ async def test_a_locked_file_says_who_is_to_blame(path, monkeypatch):
         holder.close()
         saved = await ledger.save(states.settle_issued(entry, entry.planned_at, "G1"))
         assert await ledger.get("order-1") == saved
+
+
+async def test_a_commit_that_fails_leaves_nothing(path, monkeypatch):
+    """A reader that stays in the way of a commit: all of the batch is undone, and can be repeated."""
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT", 0.05)
+    async with SQLiteLedger(path, sqlite_version=UNSAFE) as ledger:
+        await plan(ledger, "order-1")
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entries").fetchall()
+        with pytest.raises(LedgerError, match="another process"):
+            await plan(ledger, "order-2")
+        reader.execute("ROLLBACK")
+        reader.close()
+        assert await ledger.get("order-2") is None
+        await plan(ledger, "order-2")
+
+
+async def test_a_step_of_the_schema_that_fails_leaves_the_old_one(path, monkeypatch):
+    """Tables are never half-made: the step is undone as a whole."""
+    good = sqlite_file.migrations("sqlite")
+    bad = Migration(number=2, name="0002_bad.sql", script="CREATE TABLE x (y);\nBAD;\n")
+    monkeypatch.setattr(sqlite_file, "migrations", lambda _dialect: [*good, bad])
+    await refused(path, "syntax error")
+    monkeypatch.undo()
+    async with SQLiteLedger(path) as ledger:
+        await plan(ledger, "order-1")
 
 
 async def test_a_broken_rule_of_the_tables_fails_alone(path):
