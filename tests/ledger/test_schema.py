@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +43,13 @@ def test_the_printed_schema_is_the_one_that_is_used():
 def test_unknown_names_stay_unknown():
     """Stores are loaded when they are asked for; anything else is an AttributeError as ever."""
     assert not hasattr(ledger, "OracleLedger")
+
+
+def test_stores_are_loaded_when_they_are_used():
+    """A program without SQLite or PostgreSQL pays for neither, and needs no extra."""
+    code = (
+        "import sys, agcod_async, agcod_async.ledger as ledger; "
+        "assert not {'sqlite3', 'asyncpg'} & sys.modules.keys(); "
+        "ledger.SQLiteLedger; assert 'asyncpg' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,6 +19,7 @@ from agcod_async import ConfigurationError, LedgerError, Money
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
 from agcod_async.ledger.schema import Migration
 from agcod_async.ledger.sqlite_file import wal_is_safe
+from tests.support.virtual_time import VirtualTimeLoop
 
 USD25 = Money("25.00", "USD")
 SAFE, UNSAFE = (3, 51, 3), (3, 40, 1)
@@ -351,6 +352,31 @@ async def test_a_cancelled_task_leaves_the_old_or_the_new(path):
             seen.add(stored.state)
         await plan(ledger, "order-0")
     assert seen == {"sent", "issued"}
+
+
+class InlineLoop(VirtualTimeLoop):
+    """Runs what is meant for a thread at once, as a simulation does."""
+
+    def run_in_executor(self, executor, func, *args):
+        future = self.create_future()
+        future.set_result(func(*args))
+        return future
+
+
+def test_a_simulated_loop_runs_it_without_threads(path):
+    """Nothing but the loop decides about order, so a simulation can replay it."""
+
+    async def main():
+        async with SQLiteLedger(path) as ledger:
+            before = threading.active_count()
+            results = await asyncio.gather(
+                *(ledger.begin(order(), partner_id="Acme1", owner=f"task-{n}", lease=60) for n in range(9))
+            )
+            assert threading.active_count() == before
+            return [is_mine for _, is_mine in results]
+
+    with asyncio.Runner(loop_factory=InlineLoop) as runner:
+        assert runner.run(main()) == [True] + [False] * 8
 
 
 async def test_closing_finishes_what_waits(path):

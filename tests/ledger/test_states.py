@@ -134,6 +134,19 @@ def test_a_refusal_after_an_unknown_is_not_final():
     assert states.still_unknown(again, NOW, LATER).unknown_since == START
 
 
+def test_an_error_that_leaves_the_outcome_unknown_settles_nothing():
+    """A refusal on the third attempt of a call says nothing about the timeout of the first."""
+    refusal = AccountError(error_code="F300")
+    refusal.outcome = "unknown"
+    for settle in (
+        lambda entry: states.settle_refused(entry, NOW, refusal),
+        lambda entry: states.not_sent_after_all(entry, NOW, refusal),
+        lambda entry: states.not_sent_after_all(entry, NOW, ResendError()),
+    ):
+        with pytest.raises(IllegalTransition, match="settles nothing"):
+            settle(entry_in("sent"))
+
+
 def test_not_sent_takes_back_its_own_send_only():
     """A refused connection proves nothing about the send before it."""
     sent = states.mark_sent(entry_in(), NOW)
