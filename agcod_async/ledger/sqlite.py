@@ -52,7 +52,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM"
-_INSERT = f"({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _UPDATE = (
     f"UPDATE entries SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)} "  # noqa: S608
     "WHERE reference = ? AND version = ? AND request_id = ? AND kind = ? AND amount = ? AND currency_code = ?"
@@ -265,8 +264,14 @@ def _update(connection: sqlite3.Connection, before: Entry, after: Entry) -> Entr
 
 
 def _insert(connection: sqlite3.Connection, table: str, entries: Iterable[Entry]) -> None:
-    rows = ((*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries)
-    connection.executemany(f"INSERT INTO {table} {_INSERT}", rows)
+    rows = [(*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries]
+    if not rows:
+        return
+    # Most columns of a new entry are empty, and leaving them out takes half the time.
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    used = {name: values for name, values in columns.items() if values.count(None) < len(values)}
+    statement = f"INSERT INTO {table} ({', '.join(used)}) VALUES ({', '.join('?' * len(used))})"  # noqa: S608
+    connection.executemany(statement, zip(*used.values(), strict=True))
 
 
 def _get(connection: sqlite3.Connection, reference: str) -> Entry | None:

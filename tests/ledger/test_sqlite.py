@@ -357,7 +357,7 @@ async def test_a_cancelled_task_leaves_the_old_or_the_new(path):
 class InlineLoop(VirtualTimeLoop):
     """Runs what is meant for a thread at once, as a simulation does."""
 
-    def run_in_executor(self, executor, func, *args):
+    def run_in_executor(self, _executor, func, *args):
         future = self.create_future()
         future.set_result(func(*args))
         return future
