@@ -33,8 +33,8 @@ async def begin(ledger, reference="order-1", owner="me"):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """The same number of attempts, in a shorter time."""
-    monkeypatch.setattr(postgres, "RETRY_DELAYS", (0.0, 0.05, 0.1, 0.2, 0.4, 0.8))
+    """Attempts that follow each other sooner."""
+    monkeypatch.setattr(postgres, "RETRY_DELAYS", (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2))
 
 
 @pytest.fixture
