@@ -15,7 +15,7 @@ LAYERS = [
     ["events", "money", "dates", "endpoints"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
-    ["signer", "retry", "transport", "throttle"],
+    ["signer", "retry", "transport", "throttle", "ledger"],
     ["protocol", "call", "lifetime"],
     ["session"],
     ["__init__"],
