@@ -30,7 +30,8 @@ class RedisThrottle:
     Holds one account's rates over all processes and machines that name the same store, partner and endpoint.
 
     Slots are reserved on the store's clock, one round trip each. When the store is slow or gone, this
-    process keeps to its own share of the rate (or fails closed), and comes back by itself.
+    process keeps to its own share of the rate (or fails closed), and comes back by itself. One second may
+    hold too many then: the first of an outage, where one process alone had used the whole rate before it.
 
     Args:
         partner_id: whose account.

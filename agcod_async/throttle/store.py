@@ -10,7 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ConnectionError,  # noqa: A004
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
 
 from ..errors import ConfigurationError
 from .pace import CUT, LEAST, PAUSE, STEP, STEP_EVERY
@@ -126,8 +133,7 @@ class Store:
                 self._url,
                 socket_timeout=PATIENCE,
                 socket_connect_timeout=PATIENCE,
-                # Once, for a connection that was dropped while it was idle; PATIENCE is for both.
-                retry=Retry(NoBackoff(), 1),
+                retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
             # Its text may quote a part of the URL, and so of the password.
@@ -137,17 +143,24 @@ class Store:
         return f"{self._prefix}:{name}"
 
     async def _run(self, script: _Script, keys: list[str], arguments: tuple[int | str, ...]) -> Any:
-        self.round_trips += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 try:
-                    return await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
-                except NoScriptError:
-                    # The first time, and after a restart or a flush of the store's scripts.
-                    self.round_trips += 1
-                    return await self._redis.eval(script.source, len(keys), *keys, *arguments)
+                    return await self._evaluate(script, *keys, *arguments, keys=len(keys))
+                except ConnectionError:
+                    # Once more, for a connection that was dropped while it was idle.
+                    return await self._evaluate(script, *keys, *arguments, keys=len(keys))
         except Exception as exc:
             raise StoreLost(type(exc).__name__) from exc
+
+    async def _evaluate(self, script: _Script, *arguments: int | str, keys: int) -> Any:
+        self.round_trips += 1
+        try:
+            return await self._redis.evalsha(script.sha, keys, *arguments)
+        except NoScriptError:
+            # The first time, and after a restart or a flush of the store's scripts.
+            self.round_trips += 1
+            return await self._redis.eval(script.source, keys, *arguments)
 
 
 class _Script:

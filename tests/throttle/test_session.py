@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from pathlib import Path
 from random import Random
 
 import pytest
 
+import agcod_async
 from agcod_async import (
     AgcodSession,
     ConfigurationError,
@@ -192,6 +195,19 @@ async def test_without_a_store(url):
     environ = ENVIRONMENT if url is None else {**ENVIRONMENT, "AGCOD_THROTTLE_URL": url}
     async with AgcodSession.from_env(environ, transport=ScriptedTransport(FUNDS)) as session:
         assert isinstance(session._throttle, LocalThrottle)
+
+
+def test_who_knows_redis():
+    """The package is an extra: a stray import would break everybody who has not installed it."""
+    package = Path(agcod_async.__file__).parent
+    pattern = re.compile(r"^\s*(from|import) redis\b", re.MULTILINE)
+    knowing = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
+    assert knowing <= {"throttle/redis.py", "throttle/store.py"}
+    assert knowing
 
 
 def test_the_extra_is_missing(monkeypatch):
