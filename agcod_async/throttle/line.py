@@ -57,6 +57,7 @@ class Line:
         self._count: Counter[tuple[Priority, str | None]] = Counter()
         self._passed_over: Counter[str | None] = Counter()
         self._numbers = count()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
 
     @property
@@ -72,6 +73,10 @@ class Line:
     def join(self, lane: str | None, priority: Priority) -> Waiter:
         """Wait from now on."""
         self.ensure_open()
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise ConfigurationError("throttle: it belongs to another event loop: make one per loop")
+        self._loop = loop
         waiter = Waiter(lane, priority, next(self._numbers))
         self._lanes[priority].setdefault(lane, deque()).append(waiter)
         self._count[priority, lane] += 1

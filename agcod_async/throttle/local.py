@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ThrottleTimeout
 from ..events import Hook, Hooks, RateChanged
+from ..model import OPERATIONS
 from .bucket import Limits
 from .line import Line, Priority, Waiter
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 # The service's own limits (Incentives API, "Throttling"): all operations together, and two of their own.
 ACCOUNT_RATE = 10.0
-OPERATION_RATES: Mapping[str, float] = {"GetGiftCardActivityPage": 1.0, "GetAvailableFunds": 1.0}
+OPERATION_RATES: Mapping[str, float] = {
+    name: 1.0 for name, operation in OPERATIONS.items() if operation.rate_limited
+}
 
 # Seconds. A lane that opens within them is open: or two limits in step would miss each other by a rounding.
 _TOLERANCE = 1e-6

@@ -113,3 +113,15 @@ def test_an_error_nobody_waits_for_is_no_noise():
         return complaints
 
     assert not run_virtually(main())
+
+
+def test_a_line_belongs_to_one_loop():
+    """Whoever waits in a loop that has ended is never woken; a clear error beats a call that hangs."""
+    line = Line()
+
+    async def join():
+        line.leave(line.join(None, "interactive"))
+
+    asyncio.run(join())
+    with pytest.raises(ConfigurationError, match="make one per loop"):
+        asyncio.run(join())
