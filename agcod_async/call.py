@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .throttle import Throttle
 
 
-class CallObserver:
+class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
     __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_request_id", "_skew_corrected", "_throttle")
@@ -36,7 +36,7 @@ class CallObserver:
         self._hooks = hooks
         self._skew_corrected = False
 
-    def failed(self, error: AgcodError) -> bool:
+    def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
         error.operation, error.request_id = self._operation, self._request_id
         if isinstance(error, ThrottlingError):
@@ -58,7 +58,7 @@ class CallObserver:
         self._hooks.emit(ClockCorrected(seconds=skew.total_seconds()))
         return True
 
-    def waiting(self, error: AgcodError, delay: float) -> None:
+    def announce(self, error: AgcodError, delay: float) -> None:
         """Another attempt follows in *delay* seconds."""
         self._hooks.emit(
             RetryScheduled(

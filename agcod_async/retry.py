@@ -59,14 +59,14 @@ class RetryPolicy:
                 raise ConfigurationError(f"{name} must not be negative")
 
 
-class Observer(Protocol):
+class Reviewer(Protocol):
     """Who makes a call, and learns from its failed attempts."""
 
-    def failed(self, error: AgcodError) -> bool:
+    def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
         ...
 
-    def waiting(self, error: AgcodError, delay: float) -> None:
+    def announce(self, error: AgcodError, delay: float) -> None:
         """Another attempt follows in *delay* seconds."""
         ...
 
@@ -80,9 +80,9 @@ class Retries:
         # In tenths, because ten times 0.1 is less than one.
         self._quota = 10 * policy.quota
 
-    def attempts(self, observer: Observer) -> Attempts:
+    def attempts(self, reviewer: Reviewer) -> Attempts:
         """Return the attempts of one call, to be walked with ``async for`` and left by ``return``."""
-        return Attempts(self, observer)
+        return Attempts(self, reviewer)
 
     def delay(self, error: AgcodError, attempt: int) -> float:
         """Return the seconds to wait after *error* ended attempt number *attempt*."""
@@ -107,11 +107,11 @@ class Retries:
 class Attempts(RetryCallState):
     """One call: tenacity's state of it, the answers to tenacity's questions, and what is unknown."""
 
-    def __init__(self, retries: Retries, observer: Observer) -> None:
+    def __init__(self, retries: Retries, reviewer: Reviewer) -> None:
         super().__init__(_TENACITY, fn=None, args=(), kwargs={})
         _TENACITY.begin()
         self._retries = retries
-        self._observer = observer
+        self._reviewer = reviewer
         self._last_unknown: AgcodError | None = None
         self._first_failure: float | None = None
 
@@ -133,7 +133,7 @@ class Attempts(RetryCallState):
                 raise self._last_unknown from error
             return False
         error.attempts = self.attempt_number
-        again = self._observer.failed(error)
+        again = self._reviewer.review(error)
         # A refusal of this attempt says nothing about an earlier one that may still be on its way;
         # an answer about the card itself does.
         if self._last_unknown is not None and not isinstance(error, PostconditionError):
@@ -158,8 +158,8 @@ class Attempts(RetryCallState):
         )
 
     def before_sleep(self) -> None:
-        """Tell the observer of the wait."""
-        self._observer.waiting(self._error(), self.upcoming_sleep)
+        """Tell the reviewer of the wait."""
+        self._reviewer.announce(self._error(), self.upcoming_sleep)
 
     def _error(self) -> AgcodError:
         error = self.outcome.exception() if self.outcome else None

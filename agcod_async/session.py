@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypedDict, TypeVar
 
 from . import codecs, model, paging
 from ._version import __version__
-from .call import CallObserver
+from .call import CallReviewer
 from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
 from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
@@ -439,7 +439,7 @@ class AgcodSession:
         clock = self._lifetime.loop().time
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
-        call = self._observer(operation, shape)
+        call = self._reviewer(operation, shape)
         async for attempt in self._retries.attempts(call):
             with attempt:
                 await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
@@ -478,8 +478,8 @@ class AgcodSession:
     def __repr__(self) -> str:
         return f"AgcodSession({self.partner_id!r}, {self.endpoint.name!r})"
 
-    def _observer(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> CallObserver:
-        return CallObserver(
+    def _reviewer(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> CallReviewer:
+        return CallReviewer(
             operation.name,
             getattr(shape, operation.id_field) if operation.id_field else None,
             policy=self._retries.policy,
