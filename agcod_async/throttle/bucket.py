@@ -6,8 +6,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from aiolimiter import AsyncLimiter
-
 from ..errors import ConfigurationError
 from ..model import OPERATIONS
 from .pace import Pace
@@ -40,6 +38,9 @@ class Bucket:
         self._burst = min(burst, self._per_window)
         # Bursts of a rate such as 9.5 need a whole second, or two of nine would fall into one.
         self._seconds = self._per_window / rate if self._burst == 1 else max(1.0, self._per_window / rate)
+        # Imported here: it reads the metadata of installed packages, a tenth of this package's import.
+        from aiolimiter import AsyncLimiter
+
         # A millionth faster, or rounding would let it close what the window has just opened.
         self._limiter = AsyncLimiter(self._burst, self._burst / rate * (1 - 1e-6))
         self._grants: deque[float] = deque([float("-inf")] * self._per_window, maxlen=self._per_window)
@@ -114,6 +115,11 @@ class Limits:
         """Seconds that pass at least before a call leaves that has *ahead* others of its lane before it."""
         now = asyncio.get_running_loop().time()
         return max(bucket.wait_behind(ahead, now) for bucket in self.buckets(lane))
+
+    async def take(self, lane: str | None) -> None:
+        """Take a slot from all limits of a lane."""
+        for bucket in self.buckets(lane):
+            await bucket.take()
 
     def note(self, lane: str | None) -> None:
         """A request of *lane* leaves now, whoever granted it."""

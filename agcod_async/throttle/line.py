@@ -61,6 +61,11 @@ class Line:
         self.is_closed = False
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return not any(self._count.values())
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
         return sum(self._count.values())
@@ -73,10 +78,6 @@ class Line:
     def join(self, lane: str | None, priority: Priority) -> Waiter:
         """Wait from now on."""
         self.ensure_open()
-        loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop):
-            raise ConfigurationError("throttle: it belongs to another event loop: make one per loop")
-        self._loop = loop
         waiter = Waiter(lane, priority, next(self._numbers))
         self._lanes[priority].setdefault(lane, deque()).append(waiter)
         self._count[priority, lane] += 1
@@ -99,9 +100,13 @@ class Line:
             waiter.turn.exception()
 
     def ensure_open(self) -> None:
-        """Refuse to wait in a line that was closed."""
+        """Refuse to wait in a line that was closed, or that belongs to another event loop."""
         if self.is_closed:
             raise _closed()
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise ConfigurationError("throttle: it belongs to another event loop: make one per loop")
+        self._loop = loop
 
     def close(self) -> None:
         """Send everybody away, now and in future."""

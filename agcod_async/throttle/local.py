@@ -63,13 +63,15 @@ class LocalThrottle:
         lane = self._limits.lane(operation)
         if max_wait is not None:
             check_wait(self.wait_behind(self._line.ahead(lane, priority), lane), max_wait)
+        if self._is_free(lane):
+            await self._limits.take(lane)
+            return
         waiter = self._line.join(lane, priority)
         try:
             if self._line.is_head(waiter):
                 self._pump()
             await waiter.wait(max_wait)
-            for bucket in self._limits.buckets(lane):
-                await bucket.take()
+            await self._limits.take(lane)
         finally:
             self._line.leave(waiter)
             if self._turn is waiter:
@@ -117,6 +119,14 @@ class LocalThrottle:
         """Send those who wait away with a ConfigurationError."""
         self._line.close()
         self._stop_timer()
+
+    def _is_free(self, lane: str | None) -> bool:
+        """Whether a call may leave at once: nobody waits, and no limit stands against it."""
+        self._line.ensure_open()
+        if self._turn is not None or not self._line.is_empty:
+            return False
+        now = asyncio.get_running_loop().time()
+        return all(bucket.wait(now) <= 0 for bucket in self._limits.buckets(lane))
 
     def _report(self, lane: str | None, reason: str) -> None:
         rate = 1 / self._limits.bucket(lane).interval
