@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import string
+import sys
 from copy import copy
 from functools import cache
 from random import Random, SystemRandom
@@ -502,4 +502,4 @@ class AgcodSession:
 def _user_agent(suffix: str) -> str:
     if not (suffix.isascii() and (suffix.isprintable())):
         raise ConfigurationError("user_agent_suffix: printable ASCII only")
-    return f"agcod-async/{__version__} python/{platform.python_version()} {suffix}".rstrip()
+    return f"agcod-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor} {suffix}".rstrip()
