@@ -500,6 +500,7 @@ class AgcodSession:
 
 @cache
 def _user_agent(suffix: str) -> str:
-    if not (suffix.isascii() and (suffix.isprintable())):
+    if not (suffix.isascii() and suffix.isprintable()):
         raise ConfigurationError("user_agent_suffix: printable ASCII only")
-    return f"agcod-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor} {suffix}".rstrip()
+    major, minor = sys.version_info[:2]
+    return f"agcod-async/{__version__} python/{major}.{minor} {suffix}".rstrip()
