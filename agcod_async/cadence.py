@@ -1,0 +1,35 @@
+"""When to ask again about what is unknown, and when to stop (Incentives API, "RESEND")."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+QUICK = timedelta(seconds=10)
+"""How long the question is repeated every second."""
+
+GIVE_UP = timedelta(hours=24)
+"""After which it is a case for a person."""
+
+LONGEST = timedelta(hours=1)
+"""The longest wait between two questions."""
+
+
+def next_time(now: datetime, since: datetime, rng: Random) -> datetime:
+    """
+    Return when to ask again: each second for ten seconds, then after a growing, random wait.
+
+    The wait is a part of the time that has passed already, which is what makes it grow exponentially.
+    """
+    passed = now - since
+    if passed < QUICK:
+        return now + timedelta(seconds=1)
+    return now + min(passed * rng.uniform(0.4, 0.8), LONGEST)
+
+
+def is_over(now: datetime, since: datetime | None) -> bool:
+    """Whether it was asked for long enough."""
+    return since is not None and now - since >= GIVE_UP

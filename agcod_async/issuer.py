@@ -1,0 +1,392 @@
+"""Every reward exactly once, whatever crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from .driver import CONFIGURED_WRONGLY, LEASE, Driver, Step
+from .errors import (
+    AgcodError,
+    ConfigurationError,
+    OutcomePending,
+    RewardAbandoned,
+    RewardUndone,
+    StaleEntry,
+    UndoTooLate,
+)
+from .ledger import Intent
+from .model import CreateGiftCardResponse
+from .money import Money, payable
+from .receipts import IssuedGiftCard, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .ledger import Entry, Ledger
+    from .model import Account, TransactionSource
+    from .session import AgcodSession
+
+OnUnknown = Literal["complete", "replace", "undo"]
+"""
+What to do when retries end without an answer: ``complete`` repeats the same request until it is settled;
+``replace`` reverses it and issues anew under another id; ``undo`` reverses it and leaves it at that.
+"""
+
+_POLICIES = ("complete", "replace", "undo")
+_OPEN = ("planned", "sent", "reversing")
+_POLL = 0.25
+
+
+class Issuer:
+    """
+    Issues each reference once: the intent is stored before anything is sent, and every outcome after it.
+
+    Any number of issuers, in any number of processes, may share a ledger. A call that is cancelled, or a
+    process that dies, leaves the ledger true; the same reference afterwards continues where it stood.
+
+    Args:
+        session: where requests go; clock and randomness are taken from it.
+        ledger: an open ledger, which outlives the process.
+        on_unknown: the policy for what stays unknown; each call may have its own.
+        budget: seconds after which a call that is still unsettled raises OutcomePending.
+        ceiling: no single reward may be worth more, in this currency.
+        run_ceiling: the rewards first issued through this issuer may not be worth more together.
+    """
+
+    def __init__(
+        self,
+        session: AgcodSession,
+        ledger: Ledger,
+        *,
+        on_unknown: OnUnknown = "complete",
+        budget: float = 60.0,
+        ceiling: Money | None = None,
+        run_ceiling: Money | None = None,
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._driver = Driver(session, ledger)
+        self._on_unknown = _policy(on_unknown)
+        self._budget = _seconds(budget)
+        self._ceilings = Ceilings(ceiling, run_ceiling)
+        self._drives: dict[tuple[str, str], asyncio.Task[Step]] = {}
+
+    async def issue(
+        self,
+        reference: str,
+        value: Money,
+        *,
+        program_id: str | None = None,
+        product_type: str | None = None,
+        external_reference: str | None = None,
+        on_unknown: OnUnknown | None = None,
+        budget: float | None = None,
+    ) -> IssuedGiftCard:
+        """
+        Return the gift card of *reference*: the same one, for ever.
+
+        Raises:
+            ServiceError: a final refusal. Nothing was issued; calling again tries again.
+            OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
+            RewardAbandoned: it stayed unknown for 24 hours, and is a case for a person.
+            RewardUndone: the reward was undone.
+            ConfigurationError: the reference stands for another value already, or a ceiling forbids it.
+            LedgerError: the ledger failed; with ``outcome == "not_sent"`` before anything had left.
+        """
+        intent = Intent(
+            reference=reference,
+            value=payable("value", value),
+            program_id=program_id,
+            product_type=product_type,
+            external_reference=external_reference,
+        )
+        step = await self._issue(intent, on_unknown, budget)
+        assert isinstance(step.response, CreateGiftCardResponse)
+        assert step.response.gc_claim_code is not None
+        return IssuedGiftCard(
+            receipt=Receipt.of(step.entry),
+            claim_code=step.response.gc_claim_code,
+            gc_expiration_date=step.response.gc_expiration_date,
+        )
+
+    async def activate(
+        self,
+        reference: str,
+        card_number: str,
+        value: Money,
+        *,
+        program_id: str | None = None,
+        product_type: str | None = None,
+        on_unknown: OnUnknown | None = None,
+        budget: float | None = None,
+    ) -> Receipt:
+        """Put *value* on a physical card, once; raises what :meth:`issue` raises."""
+        intent = Intent(
+            reference=reference,
+            kind="activate",
+            value=payable("value", value),
+            card_number=card_number,
+            program_id=program_id,
+            product_type=product_type,
+        )
+        return Receipt.of((await self._issue(intent, on_unknown, budget)).entry)
+
+    async def load(
+        self,
+        reference: str,
+        amount: Money,
+        account: Account,
+        *,
+        transaction_source: TransactionSource | None = None,
+        on_unknown: OnUnknown | None = None,
+        budget: float | None = None,
+    ) -> Receipt:
+        """Load *amount* onto a customer's balance, once; raises what :meth:`issue` raises."""
+        intent = Intent(
+            reference=reference,
+            kind="load",
+            value=payable("amount", amount),
+            account=account,
+            transaction_source=transaction_source,
+        )
+        return Receipt.of((await self._issue(intent, on_unknown, budget)).entry)
+
+    async def undo(self, reference: str, *, budget: float | None = None) -> Receipt:
+        """
+        Take a reward back: cancel, deactivate or void it, or see to it that it is never issued.
+
+        From the first request on, the code of the card is handed out to nobody.
+
+        Raises:
+            UndoTooLate: the service's time for it is over, and the card lives.
+            OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
+        """
+        await self._known(reference)
+        step = await self._driven(
+            ("undo", reference), partial(self._undo_move, reference), _is_unsettled, budget
+        )
+        if step.entry.state == "issued":
+            raise UndoTooLate(
+                "the card lives: its time to be undone is over", request_id=step.entry.request_id
+            )
+        if step.entry.state not in ("reversed", "refused"):
+            raise _unsettled(step)
+        return Receipt.of(step.entry)
+
+    async def recover(self, *, limit: int = 50) -> list[Receipt]:
+        """
+        Drive every entry that is due one step further, *limit* at a time, and return how they stand.
+
+        Call it at start-up and every few seconds; any number of processes may, at the same time.
+        """
+        receipts: list[Receipt] = []
+        while True:
+            due = await self._ledger.claim_due(owner=self._owner(), lease=LEASE, limit=limit)
+            steps = await asyncio.gather(*(self._move(entry, self._on_unknown) for entry in due))
+            receipts += [Receipt.of(step.entry) for step in steps]
+            if len(due) < limit:
+                return receipts
+
+    async def status(self, reference: str) -> Receipt:
+        """Return where a reward stands, without asking the service."""
+        return Receipt.of(await self._known(reference))
+
+    async def wait(self, reference: str) -> Receipt:
+        """Return once a reward is settled or abandoned, whoever drives it; bound it with asyncio.timeout."""
+        while (entry := await self._known(reference)).state in _OPEN or _wants_renewal(entry):
+            await asyncio.sleep(_POLL)
+        return Receipt.of(entry)
+
+    # Driving one reference
+
+    async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:
+        policy = self._on_unknown if on_unknown is None else _policy(on_unknown)
+        self._ceilings.check(intent)
+        key = ("issue", intent.reference)
+        if key in self._drives:
+            # Refuses another value; whoever asks for the same joins the drive that is under way.
+            await self._ledger.plan([intent], partner_id=self._session.partner_id)
+        step = await self._driven(key, partial(self._issue_move, intent, policy), _is_unissued, budget)
+        if step.entry.state == "issued" and step.response is not None:
+            return step
+        raise _unsettled(step)
+
+    async def _driven(
+        self,
+        key: tuple[str, str],
+        move: Callable[[], Awaitable[Step]],
+        is_open: Callable[[Step], bool],
+        budget: float | None,
+    ) -> Step:
+        """Join the drive of a reference, or begin one. A caller's cancellation does not stop it in a step."""
+        task = self._drives.get(key)
+        if task is None:
+            chain = self._chain(is_open, self._budget if budget is None else _seconds(budget))
+            task = asyncio.get_running_loop().create_task(chain(move))
+            self._drives[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(task)
+
+    def _ended(self, key: tuple[str, str], task: asyncio.Task[Step]) -> None:
+        del self._drives[key]
+        if not task.cancelled():
+            # Asked for, because everybody who waited may have been cancelled.
+            task.exception()
+
+    def _chain(self, is_open: Callable[[Step], bool], budget: float) -> AsyncRetrying:
+        """The slow chain: step after step, each when the ledger says that it is due, until the time is up."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + budget
+        return AsyncRetrying(
+            sleep=asyncio.sleep,
+            retry=retry_if_result(is_open),
+            wait=lambda state: self._pause(_step(state)),
+            stop=lambda state: clock() + state.upcoming_sleep > deadline,
+            retry_error_callback=_step,
+        )
+
+    async def _issue_move(self, intent: Intent, policy: OnUnknown) -> Step:
+        owner = self._owner()
+        entry = await self._ledger.begin(
+            intent, partner_id=self._session.partner_id, owner=owner, lease=LEASE
+        )
+        if entry.owner == owner:
+            return await self._current(self._driver.forward, entry)
+        if entry.state == "issued":
+            return await self._current(self._driver.fetch, entry)
+        if _is_closed(entry):
+            return Step(entry)
+        claimed = await self._ledger.claim(intent.reference, owner=owner, lease=LEASE)
+        return Step(entry) if claimed is None else await self._move(claimed, policy)
+
+    async def _undo_move(self, reference: str) -> Step:
+        entry = await self._known(reference)
+        if entry.state in ("refused", "abandoned") or (
+            entry.state == "reversed" and not _wants_renewal(entry)
+        ):
+            return Step(entry)
+        claimed = await self._ledger.claim(reference, owner=self._owner(), lease=LEASE)
+        return Step(entry) if claimed is None else await self._current(self._driver.undo, claimed)
+
+    async def _move(self, entry: Entry, policy: OnUnknown) -> Step:
+        """Take the next step of a claimed entry."""
+        if entry.state == "sent" and policy != "complete":
+            return await self._current(partial(self._driver.give_up, goal=policy), entry)
+        return await self._current(self._driver.advance, entry)
+
+    async def _current(self, act: Callable[[Entry], Awaitable[Step]], entry: Entry) -> Step:
+        try:
+            return await act(entry)
+        except StaleEntry:
+            # Somebody else was faster: what stands now is what counts.
+            return Step(await self._known(entry.reference))
+
+    async def _known(self, reference: str) -> Entry:
+        entry = await self._ledger.get(reference)
+        if entry is None:
+            raise ConfigurationError(f"reference: {reference!r} is not in the ledger")
+        return entry
+
+    def _pause(self, step: Step) -> float:
+        entry, now = step.entry, self._session.clock()
+        if entry.state == "issued":
+            return 0.0 if step.error is None else 1.0
+        if entry.lease_until is not None and entry.lease_until > now:
+            return _POLL
+        return max(0.0, ((entry.due_at or now) - now).total_seconds())
+
+    def _owner(self) -> str:
+        return "".join(self._session.rng.choices(string.ascii_lowercase + string.digits, k=20))
+
+
+class Ceilings:
+    """What may not be exceeded, whoever made the mistake."""
+
+    def __init__(self, ceiling: Money | None, run_ceiling: Money | None) -> None:
+        self._ceiling = ceiling
+        self._run_ceiling = run_ceiling
+        self._spent: dict[str, Decimal] = {}
+
+    def check(self, intent: Intent) -> None:
+        """Refuse what is over a ceiling; what passes counts towards the run's, once for each reference."""
+        value = intent.value
+        self._compare("ceiling", self._ceiling, value.currency_code, value.amount)
+        if self._run_ceiling is not None:
+            others = sum((each for key, each in self._spent.items() if key != intent.reference), Decimal(0))
+            self._compare("run_ceiling", self._run_ceiling, value.currency_code, others + value.amount)
+            self._spent[intent.reference] = value.amount
+
+    @staticmethod
+    def _compare(name: str, ceiling: Money | None, currency_code: str, amount: Decimal) -> None:
+        if ceiling is None:
+            return
+        if currency_code != ceiling.currency_code:
+            raise ConfigurationError(
+                f"{name}: it is in {ceiling.currency_code}, and says nothing of {currency_code}"
+            )
+        if amount > ceiling.amount:
+            raise ConfigurationError(f"{name}: {amount} {currency_code} are more than {ceiling}")
+
+
+def _policy(on_unknown: OnUnknown) -> OnUnknown:
+    if on_unknown not in _POLICIES:
+        raise ConfigurationError(f"on_unknown: {on_unknown!r} is none of {', '.join(_POLICIES)}")
+    return on_unknown
+
+
+def _seconds(budget: float) -> float:
+    if not budget > 0:
+        raise ConfigurationError("budget: seconds greater than 0 are needed")
+    return budget
+
+
+def _step(state: RetryCallState) -> Step:
+    assert state.outcome is not None
+    step: Step = state.outcome.result()
+    return step
+
+
+def _wants_renewal(entry: Entry) -> bool:
+    return entry.state == "reversed" and entry.goal == "replace"
+
+
+def _is_closed(entry: Entry) -> bool:
+    return entry.state == "abandoned" or (entry.state == "reversed" and not _wants_renewal(entry))
+
+
+def _is_unsettled(step: Step) -> bool:
+    """Whether an undo has more to do."""
+    entry = step.entry
+    return entry.state in _OPEN or _wants_renewal(entry) or (entry.state == "issued" and step.error is None)
+
+
+def _is_unissued(step: Step) -> bool:
+    """Whether an issue has more to do: also what was issued still wants its code."""
+    entry = step.entry
+    if isinstance(step.error, CONFIGURED_WRONGLY) and step.error.outcome != "unknown":
+        return False
+    if entry.state == "issued":
+        return step.response is None
+    return entry.state in _OPEN or _wants_renewal(entry)
+
+
+def _unsettled(step: Step) -> AgcodError:
+    """Return what to raise about a reward that was not issued."""
+    entry, error = step.entry, step.error
+    if entry.state == "reversed":
+        return RewardUndone("it was undone; a new one needs a new reference", request_id=entry.request_id)
+    if error is not None and (entry.state == "refused" or isinstance(error, CONFIGURED_WRONGLY)):
+        return error
+    kind, text = OutcomePending, "not settled yet: ask again with the same reference"
+    if entry.state == "abandoned":
+        kind, text = RewardAbandoned, "unknown for 24 hours: ask the service, with this id"
+    pending = kind(text, reference=entry.reference, since=entry.planned_at, request_id=entry.request_id)
+    pending.outcome = "not_sent" if entry.state == "planned" else "unknown"
+    pending.__cause__ = error
+    return pending
