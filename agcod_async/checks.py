@@ -14,16 +14,19 @@ from .model import Account, TransactionSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .model import Shape
+    from msgspec import Struct
 
 MAX_ID = 40
 """Characters of a request id (Incentives API, digital gift cards)."""
 
+MAX_REFERENCE = 255
+"""Characters of a caller's own reference, which only ever reaches the service as a hash."""
+
 MAX_PAGE = 1000
 """Records on a page of activity."""
 
-# What XML cannot carry, and what has no place in an id or a reference.
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# What XML and PostgreSQL cannot carry, and what has no place in an id or a reference.
+UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _MOCK_ID = re.compile(r"F[0-9]{4}")
 
 
@@ -50,7 +53,12 @@ def check_prefix(field: str, request_id: str, partner_id: str, *, mock_ids: bool
         raise ConfigurationError(f"{field}: {request_id!r} is a mock id, which only the sandbox knows")
 
 
-def check_shape(shape: Shape) -> None:
+def check_reference(reference: object) -> None:
+    """Refuse a reference that no ledger can hold."""
+    _text("reference", reference, MAX_REFERENCE)
+
+
+def check_shape(shape: Struct) -> None:
     """Refuse a request that the service could only refuse."""
     for field, check, is_optional in _checks_of(type(shape)):
         value = getattr(shape, field)
@@ -59,7 +67,7 @@ def check_shape(shape: Shape) -> None:
 
 
 @cache
-def _checks_of(shape: type[Shape]) -> tuple[tuple[str, Callable[[str, object], None], bool], ...]:
+def _checks_of(shape: type[Struct]) -> tuple[tuple[str, Callable[[str, object], None], bool], ...]:
     return tuple(
         (field.name, _CHECKS[field.name], field.default is None)
         for field in fields(shape)
@@ -72,7 +80,7 @@ def _text(field: str, value: object, longest: int) -> None:
         raise ConfigurationError(f"{field}: text is needed, got {value!r}")
     if len(value) > longest:
         raise ConfigurationError(f"{field}: {len(value)} characters, and at most {longest} are allowed")
-    if _UNWRITABLE.search(value):
+    if UNWRITABLE.search(value):
         raise ConfigurationError(f"{field}: control characters and line ends are not allowed")
 
 
@@ -95,6 +103,7 @@ def _nested(field: str, value: object, kind: type[Shape]) -> None:
 
 
 _CHECKS: dict[str, Callable[[str, object], None]] = {
+    "reference": partial(_text, longest=MAX_REFERENCE),
     "creation_request_id": partial(_text, longest=MAX_ID),
     "activation_request_id": partial(_text, longest=MAX_ID),
     "load_balance_request_id": partial(_text, longest=MAX_ID),

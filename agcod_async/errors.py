@@ -66,6 +66,33 @@ class ThrottleUnavailable(AgcodError):
     is_retry_safe = True
 
 
+class LedgerError(AgcodError):
+    """
+    The ledger could not be read or written; the message says why and what to do.
+
+    Its outcome is ``not_sent`` where the ledger failed before anything could have left, and ``unknown``
+    where it failed to note what became of a request: the entry is still open then, and recovery finds out.
+    """
+
+    def __init__(self, message: str = "", *, outcome: Outcome = "not_sent", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.outcome = outcome
+
+
+class StaleEntry(LedgerError):
+    """Somebody else has moved the entry on since it was read: read it again, and hand nothing out."""
+
+    def __init__(self, message: str = "", *, outcome: Outcome = "unknown", **fields: Any) -> None:
+        super().__init__(message, outcome=outcome, **fields)
+
+
+class IllegalTransition(LedgerError):
+    """What was asked of an entry would break a money rule: the program that asked is wrong."""
+
+    def __init__(self, message: str = "", *, outcome: Outcome = "unknown", **fields: Any) -> None:
+        super().__init__(message, outcome=outcome, **fields)
+
+
 class TransportError(AgcodError):
     """No answer came back."""
 

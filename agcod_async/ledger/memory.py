@@ -1,0 +1,145 @@
+"""A ledger that forgets: for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Self
+
+from ..checks import check_reference
+from ..clock import utc_now
+from ..money import Money
+from .entry import Entry, Intent, State, Total
+from .planning import (
+    begun,
+    check_lease,
+    check_same,
+    check_save,
+    checked_intents,
+    claimed,
+    is_due,
+    is_free,
+    next_version,
+    planned,
+    stale,
+    unplanned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable
+    from datetime import datetime
+
+
+class MemoryLedger:
+    """Keeps entries as long as it lives. Each method is one step of the loop, begun a step later."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._history: defaultdict[str, list[Entry]] = defaultdict(list)
+
+    async def plan(self, intents: Iterable[Intent], *, partner_id: str, due_in: float = 0.0) -> list[Entry]:
+        """Note what is to be issued."""
+        intents = list(intents)
+        wanted = checked_intents(intents, partner_id)
+        await asyncio.sleep(0)
+        self._plan(wanted, partner_id, due_in)
+        return [self._entries[intent.reference] for intent in intents]
+
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+        """Plan, claim and mark as sent."""
+        check_lease(owner, lease)
+        wanted = checked_intents([intent], partner_id)
+        await asyncio.sleep(0)
+        self._plan(wanted, partner_id, 0.0)
+        entry = self._entries[intent.reference]
+        if mine := begun(entry, owner, lease, self._clock()):
+            self._entries[intent.reference] = mine
+        return mine or entry
+
+    async def get(self, reference: str) -> Entry | None:
+        """Return the entry of a reference."""
+        check_reference(reference)
+        await asyncio.sleep(0)
+        return self._entries.get(reference)
+
+    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+        """Take an entry."""
+        check_reference(reference)
+        check_lease(owner, lease)
+        await asyncio.sleep(0)
+        if reference not in self._entries:
+            raise unplanned(reference)
+        entry, now = self._entries[reference], self._clock()
+        return self._put(claimed(entry, owner, lease, now)) if is_free(entry, owner, now) else None
+
+    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
+        """Take what is due."""
+        check_lease(owner, lease)
+        await asyncio.sleep(0)
+        now = self._clock()
+        return [self._put(claimed(entry, owner, lease, now)) for entry in self._due(now, limit)]
+
+    async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
+        """Store the next state of an entry."""
+        check_save(entry, retired)
+        await asyncio.sleep(0)
+        before, known = retired or entry, self._entries.get(entry.reference)
+        if known is None or (known.version, known.request_id) != (before.version, before.request_id):
+            raise stale(entry)
+        if retired:
+            self._history[entry.reference].append(retired)
+        return self._put(next_version(entry))
+
+    async def due(self, now: datetime, limit: int) -> list[Entry]:
+        """Return what could be claimed."""
+        await asyncio.sleep(0)
+        return self._due(now, limit)
+
+    async def history(self, reference: str) -> list[Entry]:
+        """Return the dead generations of a reference."""
+        check_reference(reference)
+        await asyncio.sleep(0)
+        return [*self._history.get(reference, ())]
+
+    async def summary(self) -> list[Total]:
+        """Return counts and sums."""
+        await asyncio.sleep(0)
+        sums: defaultdict[tuple[State, str], list[Decimal]] = defaultdict(list)
+        for entry in self._entries.values():
+            sums[entry.state, entry.value.currency_code].append(entry.value.amount)
+        return [
+            Total(state=state, count=len(amounts), value=Money(sum(amounts, Decimal(0)), currency))
+            for (state, currency), amounts in sorted(sums.items())
+        ]
+
+    async def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+        """Iterate over entries."""
+        for reference in sorted(self._entries):
+            await asyncio.sleep(0)
+            entry = self._entries[reference]
+            if not states or entry.state in states:
+                yield entry
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def _plan(self, wanted: dict[str, Intent], partner_id: str, due_in: float) -> None:
+        known = {reference: self._entries[reference] for reference in wanted if reference in self._entries}
+        check_same(known, wanted, partner_id)
+        now = self._clock()
+        for reference, intent in wanted.items():
+            if reference not in known:
+                self._entries[reference] = planned(intent, partner_id, now, due_in)
+
+    def _put(self, entry: Entry) -> Entry:
+        self._entries[entry.reference] = entry
+        return entry
+
+    def _due(self, now: datetime, limit: int) -> list[Entry]:
+        due = [entry for entry in self._entries.values() if is_due(entry, now)]
+        return sorted(due, key=lambda entry: (entry.due_at, entry.reference))[:limit]

@@ -1,0 +1,164 @@
+"""What every ledger decides in the same way; pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, get_args
+
+from msgspec import structs
+
+from ..checks import check_partner_id, check_shape
+from ..errors import ConfigurationError, StaleEntry
+from ..money import payable
+from .entry import Entry, Intent, Kind
+from .request_ids import request_id
+from .states import found_open, mark_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# The rest of an intent is a note to it: what the first plan said stays.
+_BINDING = ("kind", "value", "card_number", "account", "program_id", "product_type")
+
+
+def checked_intents(intents: Iterable[Intent], partner_id: str) -> dict[str, Intent]:
+    """
+    Return *intents* by reference, amounts in the form the wire wants.
+
+    Raises:
+        ConfigurationError: the service could only refuse one of them, or two of them contradict each other.
+    """
+    check_partner_id(partner_id)
+    wanted: dict[str, Intent] = {}
+    for intent in intents:
+        checked = _checked(intent)
+        if checked.reference in wanted:
+            _check_agreement(wanted[checked.reference], checked)
+        else:
+            wanted[checked.reference] = checked
+    return wanted
+
+
+def _checked(intent: Intent) -> Intent:
+    check_shape(intent)
+    if intent.kind not in KINDS:
+        raise ConfigurationError(f"kind: {intent.kind!r} is none of {', '.join(KINDS)}")
+    for field, kind in (("card_number", "activate"), ("account", "load")):
+        if (getattr(intent, field) is not None) != (intent.kind == kind):
+            raise ConfigurationError(f"{field}: needed to {kind}, and for nothing else")
+    value = payable("value", intent.value)
+    return intent if value.amount.as_tuple() == intent.value.amount.as_tuple() else _with(intent, value=value)
+
+
+def _with(intent: Intent, **changes: object) -> Intent:
+    return structs.replace(intent, **changes)
+
+
+def planned(intent: Intent, partner_id: str, now: datetime, due_in: float = 0.0) -> Entry:
+    """Return the first entry of *intent*."""
+    return Entry(
+        reference=intent.reference,
+        value=intent.value,
+        kind=intent.kind,
+        card_number=intent.card_number,
+        account=intent.account,
+        transaction_source=intent.transaction_source,
+        program_id=intent.program_id,
+        product_type=intent.product_type,
+        external_reference=intent.external_reference,
+        partner_id=partner_id,
+        request_id=request_id(partner_id, intent.reference, 1),
+        planned_at=now,
+        due_at=now + timedelta(seconds=due_in),
+    )
+
+
+def check_same(entries: Mapping[str, Entry], wanted: Mapping[str, Intent], partner_id: str) -> None:
+    """Refuse intents whose reference stands for something else already."""
+    for reference, entry in entries.items():
+        if entry.partner_id != partner_id:
+            raise ConfigurationError(
+                f"reference: {reference!r} belongs to partner {entry.partner_id}, not {partner_id}"
+            )
+        _check_agreement(entry, wanted[reference])
+
+
+def _check_agreement(first: Intent, second: Intent) -> None:
+    for field in _BINDING:
+        if getattr(first, field) != getattr(second, field):
+            raise ConfigurationError(
+                f"{field}: reference {first.reference!r} stands for another one already; "
+                "a reference names one reward, for ever"
+            )
+
+
+def is_free(entry: Entry, owner: str, now: datetime) -> bool:
+    """Whether *owner* may claim the entry: nobody else holds a lease that is still alive."""
+    return entry.owner in (None, owner) or entry.lease_until is None or entry.lease_until <= now
+
+
+def is_due(entry: Entry, now: datetime) -> bool:
+    """Whether recovery may take the entry at *now*."""
+    is_leased = entry.lease_until is not None and entry.lease_until > now
+    return entry.due_at is not None and entry.due_at <= now and not is_leased
+
+
+def claimed(entry: Entry, owner: str, lease: float, now: datetime) -> Entry:
+    """
+    Return the entry with *owner*'s lease on it, as it is to be stored.
+
+    Found as ``sent``, it has a request whose fate nobody knows any more.
+    """
+    if entry.state == "sent":
+        entry = found_open(entry, now)
+    return structs.replace(
+        entry, owner=owner, lease_until=now + timedelta(seconds=lease), version=entry.version + 1
+    )
+
+
+def begun(entry: Entry, owner: str, lease: float, now: datetime) -> Entry | None:
+    """Return a planned entry claimed by *owner* and marked as sent; None if that is not to be done."""
+    if entry.state != "planned" or not is_free(entry, owner, now):
+        return None
+    return mark_sent(claimed(entry, owner, lease, now), now)
+
+
+def check_lease(owner: str, lease: float) -> None:
+    """Refuse a lease that would protect nothing."""
+    if not owner or not lease > 0:
+        raise ConfigurationError("owner and lease: a name of its own for each driver, and seconds above 0")
+
+
+def check_save(entry: Entry, retired: Entry | None) -> None:
+    """Refuse a write that changes the id without burying the old one, or the other way round."""
+    before = retired or entry
+    renewed = retired is not None
+    fits = (
+        before.reference == entry.reference
+        and before.version == entry.version
+        and before.generation + renewed == entry.generation
+        and (not renewed or (before.state == "reversed" and before.request_id != entry.request_id))
+    )
+    if not fits:
+        raise ConfigurationError("retired: the entry's own last generation, reversed, is what can be retired")
+
+
+def next_version(entry: Entry) -> Entry:
+    """Return the entry as it is to be stored."""
+    return structs.replace(entry, version=entry.version + 1)
+
+
+def stale(entry: Entry) -> StaleEntry:
+    """Return the error of a write that came too late."""
+    return StaleEntry(
+        f"{entry.reference!r} has moved on since version {entry.version} was read",
+        request_id=entry.request_id,
+    )
+
+
+def unplanned(reference: str) -> ConfigurationError:
+    """Return the error of a claim on nothing."""
+    return ConfigurationError(f"reference: {reference!r} is not in the ledger: plan it first")

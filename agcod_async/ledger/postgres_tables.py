@@ -1,0 +1,227 @@
+"""The ledger's tables in PostgreSQL: what runs on one connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import LedgerError
+from ..money import Money
+from .entry import Entry, Intent, Total
+from .planning import check_same, claimed, is_free, next_version, stale, unplanned
+from .rows import COLUMNS, STATE_COLUMNS, entry_from, intent_row, state_row
+from .schema import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from typing import TypeAlias
+
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+# Two machines that start together must not both make the tables.
+_SCHEMA_LOCK = 0x4147434F
+
+_NAMES = ", ".join(COLUMNS)
+SELECT = f"SELECT {_NAMES} FROM"
+# Rows travel as one JSON text: any number of them, amounts as exact text.
+_INSERT = (
+    "INSERT INTO agcod_entries SELECT * FROM json_populate_recordset(NULL::agcod_entries, $1::json) "
+    "ORDER BY reference ON CONFLICT (reference) DO NOTHING RETURNING reference"
+)
+_RETIRE = "INSERT INTO agcod_history SELECT * FROM json_populate_record(NULL::agcod_history, $1::json)"
+_UPDATE = (
+    "UPDATE agcod_entries SET "  # noqa: S608  (names of our own)
+    + ", ".join(f"{column} = ${number}" for number, column in enumerate(STATE_COLUMNS, start=4))
+    + " WHERE reference = $1 AND version = $2 AND request_id = $3"
+)
+DUE = (
+    f"{SELECT} agcod_entries WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) "
+    "ORDER BY due_at, reference LIMIT $2"
+)
+
+
+async def plan(
+    connection: Connection, *, fresh: Mapping[str, Entry], wanted: Mapping[str, Intent], partner_id: str
+) -> dict[str, Entry]:
+    """Plan all of *fresh*, or nothing, and return the entries by reference."""
+    async with connection.transaction():
+        known = await _known(connection, list(fresh))
+        check_same(known, wanted, partner_id)
+        new = [entry for reference, entry in fresh.items() if reference not in known]
+        inserted = await _insert(connection, new)
+        # Somebody else has planned the rest meanwhile, perhaps as something else.
+        others = await _known(
+            connection, [entry.reference for entry in new if entry.reference not in inserted]
+        )
+        check_same(others, wanted, partner_id)
+        entries = {**known, **others, **{reference: fresh[reference] for reference in inserted}}
+        if len(entries) < len(fresh):
+            raise LedgerError(
+                "a reference was planned meanwhile, where this transaction cannot see it: repeat it"
+            )
+    return entries
+
+
+async def begin(
+    connection: Connection,
+    *,
+    fresh: Entry,
+    start: Callable[[Entry], Entry | None],
+    wanted: Mapping[str, Intent],
+    partner_id: str,
+) -> Entry:
+    """Insert *fresh* as begun, or begin what is there."""
+    first = start(fresh) or fresh
+    if await _insert(connection, [first]):
+        return first
+    known = await _expect(connection, first.reference)
+    check_same({known.reference: known}, wanted, partner_id)
+    mine = start(known)
+    if mine and not await _update(connection, known, mine):
+        return await _expect(connection, first.reference)
+    return mine or known
+
+
+async def claim(
+    connection: Connection, *, reference: str, owner: str, lease: float, now: datetime
+) -> Entry | None:
+    """Take an entry."""
+    while True:
+        entry = await _expect(connection, reference)
+        if not is_free(entry, owner, now):
+            return None
+        mine = claimed(entry, owner, lease, now)
+        if await _update(connection, entry, mine):
+            return mine
+
+
+async def claim_due(
+    connection: Connection, *, owner: str, lease: float, limit: int, now: datetime
+) -> list[Entry]:
+    """Take what is due."""
+    async with connection.transaction():
+        query = f"{DUE} FOR UPDATE SKIP LOCKED"
+        due = await fetch(connection, query=query, arguments=(now, limit))
+        mine = [claimed(entry, owner, lease, now) for entry in due]
+        rows = [_update_row(before, after) for before, after in zip(due, mine, strict=True)]
+        await connection.executemany(_UPDATE, rows)
+    return mine
+
+
+class Save:
+    """Compares and sets; knows, when it is repeated, what its own lost attempt has written."""
+
+    def __init__(self, entry: Entry, retired: Entry | None) -> None:
+        self._before = retired or entry
+        self._retired = retired
+        self._after = next_version(entry)
+        self._is_repeated = False
+
+    async def __call__(self, connection: Connection) -> Entry:
+        """Save, on one connection."""
+        is_repeated, self._is_repeated = self._is_repeated, True
+        if self._retired is None:
+            is_done = await _update(connection, self._before, self._after)
+        else:
+            is_done = await self._retire(connection, _record(self._retired))
+        if is_done or (is_repeated and await get(connection, self._before.reference) == self._after):
+            return self._after
+        raise stale(self._before)
+
+    async def _retire(self, connection: Connection, dead: dict[str, object]) -> bool:
+        async with connection.transaction():
+            if not await _update(connection, self._before, self._after):
+                return False
+            await connection.execute(_RETIRE, _json(dead))
+        return True
+
+
+async def _update(connection: Connection, before: Entry, after: Entry) -> bool:
+    """Compare and set; return whether it was done."""
+    return await connection.execute(_UPDATE, *_update_row(before, after)) == "UPDATE 1"
+
+
+def _update_row(before: Entry, after: Entry) -> tuple[object, ...]:
+    return before.reference, before.version, before.request_id, *state_row(after)
+
+
+async def _insert(connection: Connection, entries: Iterable[Entry]) -> set[str]:
+    """Insert those whose reference is new, and return which."""
+    records = [_record(entry) for entry in entries]
+    rows = await connection.fetch(_INSERT, _json(records)) if records else []
+    return {row["reference"] for row in rows}
+
+
+def _record(entry: Entry) -> dict[str, object]:
+    return dict(zip(COLUMNS, (*intent_row(entry), *state_row(entry)), strict=True))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def get(connection: Connection, reference: str) -> Entry | None:
+    """Return the entry of a reference."""
+    found = await _known(connection, [reference])
+    return found.get(reference)
+
+
+async def _expect(connection: Connection, reference: str) -> Entry:
+    entry = await get(connection, reference)
+    if entry is None:
+        raise unplanned(reference)
+    return entry
+
+
+async def _known(connection: Connection, references: list[str]) -> dict[str, Entry]:
+    if not references:
+        return {}
+    query = f"{SELECT} agcod_entries WHERE reference = ANY($1)"
+    found = await fetch(connection, query=query, arguments=(references,))
+    return {entry.reference: entry for entry in found}
+
+
+async def fetch(connection: Connection, *, query: str, arguments: tuple[Any, ...]) -> list[Entry]:
+    """Return the entries that *query* selects."""
+    return [entry_from(tuple(row)) for row in await connection.fetch(query, *arguments)]
+
+
+async def summary(connection: Connection) -> list[Total]:
+    """Return counts and sums."""
+    rows = await connection.fetch(
+        "SELECT state, currency_code, count(*), sum(amount) FROM agcod_entries GROUP BY state, currency_code"
+    )
+    return [
+        Total(state=state, count=count, value=Money(amount, currency))
+        for state, currency, count, amount in sorted(tuple(row) for row in rows)
+    ]
+
+
+async def migrate(connection: Connection) -> None:
+    """Bring the tables up to date. Where they are, nothing is touched: no right to create is needed."""
+    newest = migrations("postgres")[-1].number
+    if await _version(connection) == newest:
+        return
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
+        number = await _version(connection)
+        if number > newest:
+            raise LedgerError(
+                f"PostgreSQL: the ledger's schema is {number}, and this version knows {newest}: "
+                "upgrade agcod-async"
+            )
+        for step in migrations("postgres"):
+            if step.number > number:
+                await connection.execute(step.script)
+
+
+async def _version(connection: Connection) -> int:
+    if await connection.fetchval("SELECT to_regclass('agcod_schema')") is None:
+        return 0
+    number: int = await connection.fetchval("SELECT max(version) FROM agcod_schema")
+    return number

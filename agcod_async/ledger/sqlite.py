@@ -1,0 +1,327 @@
+"""The embedded ledger: one SQLite file, for all processes of one machine."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from ..checks import check_reference
+from ..clock import utc_now
+from ..errors import ConfigurationError
+from ..money import Money
+from .batch import Batches, Work
+from .entry import Entry, Intent, State, Total
+from .mounts import read_mounts
+from .planning import (
+    begun,
+    check_lease,
+    check_same,
+    check_save,
+    checked_intents,
+    claimed,
+    is_free,
+    next_version,
+    planned,
+    stale,
+    unplanned,
+)
+from .rows import COLUMNS, STATE_COLUMNS, entry_from, intent_row, state_row
+from .sqlite_file import SQLiteFile
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+
+    from ..errors import Outcome
+
+R = TypeVar("R")
+
+PAGE = 1000
+"""Entries that are read at a time."""
+
+# SQLite before 3.32 takes no more values in one statement.
+_VALUES = 900
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM"
+_INSERT = f"({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_UPDATE = (
+    f"UPDATE entries SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)} "  # noqa: S608
+    "WHERE reference = ? AND version = ? AND request_id = ?"
+)
+_DUE = (
+    f"{_SELECT} entries WHERE due_at <= ? AND (lease_until IS NULL OR lease_until <= ?) "
+    "ORDER BY due_at, reference LIMIT ?"
+)
+
+
+class SQLiteLedger:
+    """
+    Keeps entries in a file of mode 0600 on a local disk.
+
+    Any number of processes and tasks of one machine may use the file. For more machines take PostgresLedger.
+
+    Args:
+        path: the file; made if there is none.
+        clock: a callable giving the aware UTC time.
+        mounts: returns the table of mounts; network file systems are refused.
+        sqlite_version: decides the journal's mode, see
+            :func:`~agcod_async.ledger.sqlite_file.wal_is_safe`.
+
+    Raises:
+        LedgerError:
+            on entering: the file cannot be made, read or written, is no ledger, was written by a newer
+            version, or is on a network file system.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        mounts: Callable[[], str] = read_mounts,
+        sqlite_version: tuple[int, ...] = sqlite3.sqlite_version_info,
+    ) -> None:
+        if str(path) in ("", ":memory:"):
+            raise ConfigurationError("path: a file is needed; MemoryLedger is what forgets")
+        self._clock = clock
+        self._file = SQLiteFile(Path(path), mounts=mounts, version=sqlite_version)
+        self._batches: Batches[sqlite3.Connection] | None = None
+
+    async def plan(self, intents: Iterable[Intent], *, partner_id: str, due_in: float = 0.0) -> list[Entry]:
+        """Note what is to be issued."""
+        intents = list(intents)
+        wanted = checked_intents(intents, partner_id)
+        fresh = _planner(partner_id, self._clock(), due_in)
+        entries = await self._write(partial(_plan, wanted=wanted, partner_id=partner_id, fresh=fresh))
+        return [entries[intent.reference] for intent in intents]
+
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+        """Plan, claim and mark as sent."""
+        check_lease(owner, lease)
+        wanted = checked_intents([intent], partner_id)
+        now = self._clock()
+        fresh = _planner(partner_id, now, 0.0)
+        start = partial(begun, owner=owner, lease=lease, now=now)
+        return await self._write(
+            partial(_begin, wanted=wanted, partner_id=partner_id, fresh=fresh, start=start)
+        )
+
+    async def get(self, reference: str) -> Entry | None:
+        """Return the entry of a reference."""
+        check_reference(reference)
+        return await self._read(partial(_get, reference=reference))
+
+    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+        """Take an entry."""
+        check_reference(reference)
+        check_lease(owner, lease)
+        now = self._clock()
+        return await self._write(partial(_claim, reference=reference, owner=owner, lease=lease, now=now))
+
+    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
+        """Take what is due."""
+        check_lease(owner, lease)
+        now = self._clock()
+        return await self._write(partial(_claim_due, owner=owner, lease=lease, limit=limit, now=now))
+
+    async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
+        """Store the next state of an entry."""
+        check_save(entry, retired)
+        return await self._write(partial(_save, entry=entry, retired=retired), outcome="unknown")
+
+    async def due(self, now: datetime, limit: int) -> list[Entry]:
+        """Return what could be claimed."""
+        return await self._read(partial(_due, now=now, limit=limit))
+
+    async def history(self, reference: str) -> list[Entry]:
+        """Return the dead generations of a reference."""
+        check_reference(reference)
+        return await self._read(partial(_history, reference=reference))
+
+    async def summary(self) -> list[Total]:
+        """Return counts and sums."""
+        return await self._read(_summary)
+
+    async def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+        """Iterate over entries."""
+        after = ""
+        while page := await self._read(partial(_page, after=after, states=tuple(states))):
+            for entry in page:
+                yield entry
+            after = page[-1].reference
+
+    async def __aenter__(self) -> Self:
+        if self._batches is not None:
+            raise ConfigurationError("this ledger is open already")
+        batches: Batches[sqlite3.Connection] = Batches(self._file.run_all)
+        try:
+            await batches.first(self._file.open)
+        except BaseException:
+            await batches.aclose(self._file.close)
+            raise
+        self._batches = batches
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        batches, self._batches = self._batches, None
+        if batches is not None:
+            await batches.aclose(self._file.close)
+
+    async def _read(self, run: Callable[[sqlite3.Connection], R]) -> R:
+        return await self._do(Work(run=run, writes=False, outcome="not_sent"))
+
+    async def _write(self, run: Callable[[sqlite3.Connection], R], outcome: Outcome = "not_sent") -> R:
+        return await self._do(Work(run=run, writes=True, outcome=outcome))
+
+    async def _do(self, work: Work[sqlite3.Connection, R]) -> R:
+        if self._batches is None:
+            raise ConfigurationError("this ledger is not open: use it in 'async with'")
+        return await self._batches.do(work)
+
+
+# What runs in the thread, inside a transaction
+
+
+def _planner(partner_id: str, now: datetime, due_in: float) -> Callable[[Intent], Entry]:
+    return partial(planned, partner_id=partner_id, now=now, due_in=due_in)
+
+
+def _plan(
+    connection: sqlite3.Connection,
+    *,
+    wanted: Mapping[str, Intent],
+    partner_id: str,
+    fresh: Callable[[Intent], Entry],
+) -> dict[str, Entry]:
+    entries = _known(connection, list(wanted))
+    check_same(entries, wanted, partner_id)
+    new = {reference: fresh(intent) for reference, intent in wanted.items() if reference not in entries}
+    _insert(connection, "entries", new.values())
+    return {**entries, **new}
+
+
+def _begin(
+    connection: sqlite3.Connection,
+    *,
+    wanted: Mapping[str, Intent],
+    partner_id: str,
+    fresh: Callable[[Intent], Entry],
+    start: Callable[[Entry], Entry | None],
+) -> Entry:
+    [(reference, intent)] = wanted.items()
+    known = _get(connection, reference)
+    if known is None:
+        entry = fresh(intent)
+        entry = start(entry) or entry
+        _insert(connection, "entries", [entry])
+        return entry
+    check_same({reference: known}, wanted, partner_id)
+    mine = start(known)
+    return _update(connection, known, mine) if mine else known
+
+
+def _claim(
+    connection: sqlite3.Connection, *, reference: str, owner: str, lease: float, now: datetime
+) -> Entry | None:
+    entry = _get(connection, reference)
+    if entry is None:
+        raise unplanned(reference)
+    if not is_free(entry, owner, now):
+        return None
+    return _update(connection, entry, claimed(entry, owner, lease, now))
+
+
+def _claim_due(
+    connection: sqlite3.Connection, *, owner: str, lease: float, limit: int, now: datetime
+) -> list[Entry]:
+    due = _due(connection, now=now, limit=limit)
+    return [_update(connection, entry, claimed(entry, owner, lease, now)) for entry in due]
+
+
+def _save(connection: sqlite3.Connection, *, entry: Entry, retired: Entry | None) -> Entry:
+    stored = _update(connection, retired or entry, next_version(entry))
+    if retired is not None:
+        _insert(connection, "history", [retired])
+    return stored
+
+
+def _update(connection: sqlite3.Connection, before: Entry, after: Entry) -> Entry:
+    """Compare and set."""
+    row = (*state_row(after, _micros), before.reference, before.version, before.request_id)
+    if connection.execute(_UPDATE, row).rowcount != 1:
+        raise stale(before)
+    return after
+
+
+def _insert(connection: sqlite3.Connection, table: str, entries: Iterable[Entry]) -> None:
+    rows = ((*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries)
+    connection.executemany(f"INSERT INTO {table} {_INSERT}", rows)
+
+
+def _get(connection: sqlite3.Connection, reference: str) -> Entry | None:
+    rows = connection.execute(f"{_SELECT} entries WHERE reference = ?", (reference,))
+    return next(map(_entry, rows), None)
+
+
+def _known(connection: sqlite3.Connection, references: Sequence[str]) -> dict[str, Entry]:
+    known: dict[str, Entry] = {}
+    for start in range(0, len(references), _VALUES):
+        some = references[start : start + _VALUES]
+        marks = ", ".join("?" * len(some))
+        for row in connection.execute(f"{_SELECT} entries WHERE reference IN ({marks})", some):
+            entry = _entry(row)
+            known[entry.reference] = entry
+    return known
+
+
+def _due(connection: sqlite3.Connection, *, now: datetime, limit: int) -> list[Entry]:
+    moment = _micros(now)
+    return [*map(_entry, connection.execute(_DUE, (moment, moment, limit)))]
+
+
+def _history(connection: sqlite3.Connection, *, reference: str) -> list[Entry]:
+    rows = connection.execute(f"{_SELECT} history WHERE reference = ? ORDER BY generation", (reference,))
+    return [*map(_entry, rows)]
+
+
+def _page(connection: sqlite3.Connection, *, after: str, states: Sequence[State]) -> list[Entry]:
+    within = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
+    rows = connection.execute(
+        f"{_SELECT} entries WHERE reference > ? {within} ORDER BY reference LIMIT {PAGE}", (after, *states)
+    )
+    return [*map(_entry, rows)]
+
+
+def _summary(connection: sqlite3.Connection) -> list[Total]:
+    # SQLite would add text up as floats: it counts, and Python adds.
+    counts: defaultdict[tuple[State, str], int] = defaultdict(int)
+    sums: defaultdict[tuple[State, str], Decimal] = defaultdict(Decimal)
+    for state, currency, amount, count in connection.execute(
+        "SELECT state, currency_code, amount, count(*) FROM entries GROUP BY state, currency_code, amount"
+    ):
+        counts[state, currency] += count
+        sums[state, currency] += count * Decimal(amount)
+    return [
+        Total(state=state, count=counts[state, currency], value=Money(total, currency))
+        for (state, currency), total in sorted(sums.items())
+    ]
+
+
+def _entry(row: Sequence[object]) -> Entry:
+    return entry_from(row, _moment)
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
