@@ -31,7 +31,7 @@ class Delivery:
 
 
 def spoiled(fault: Fault, answer: Answer, now: datetime) -> Delivery:
-    """Deliver an answer whose work is done as the fault says."""
+    """Deliver an answer whose work is done: with another body, at another pace, or with another date."""
     if change := _BODIES.get(fault.kind):
         return Delivery(answer=change(answer))
     match fault.kind:
@@ -43,11 +43,9 @@ def spoiled(fault: Fault, answer: Answer, now: datetime) -> Delivery:
             return Delivery(answer=answer, cut_after=len(answer.body) // 2)
         case FaultKind.SLOW_DRIP:
             return Delivery(answer=answer, drip=fault.seconds)
-        case FaultKind.SKEWED_DATE:
+        case _:
             date = format_datetime(now + timedelta(seconds=fault.seconds), usegmt=True)
             return Delivery(answer=_with_headers(answer, {"date": date}))
-        case _:
-            return Delivery(answer=answer)
 
 
 def page(status: int) -> Answer:

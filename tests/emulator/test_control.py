@@ -26,7 +26,7 @@ async def panel(emulator):
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"bearer {TOKEN}x"]
+    "header", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"bearer {TOKEN}x"]
 )
 async def test_nobody_steers_without_the_token(panel, header):
     """Not even to look."""

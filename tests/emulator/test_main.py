@@ -1,6 +1,7 @@
 """`python -m agcod_async.emulator`."""
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="pip install agcod-async[emulator]")
 pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
 
-from agcod_async.emulator import __main__ as command
+from agcod_async.emulator import Emulator, __main__ as command
 
 from . import foreign
 
@@ -72,11 +74,9 @@ async def test_the_books_survive_a_restart(tmp_path):
             [], "--plain", "--state", str(state), "--control-port", "0", "--throttle", "off"
         )
         key = (environment["AGCOD_ACCESS_KEY_ID"], environment["AGCOD_SECRET_ACCESS_KEY"])
-        from agcod_async.emulator import Emulator
-
         url = environment["AGCOD_ENDPOINT"]
         async with httpx.AsyncClient() as client:
-            body = foreign.json.dumps(foreign.create_fields(name)).encode()
+            body = json.dumps(foreign.create_fields(name)).encode()
             headers = foreign.signed_headers(Emulator(), url, "CreateGiftCard", body, key=key)
             await client.post(f"{url}/CreateGiftCard", content=body, headers=headers)
             token = {"authorization": f"Bearer {environment['AGCOD_CONTROL_TOKEN']}"}
@@ -143,7 +143,7 @@ def test_signals_end_it_cleanly(number, tmp_path):
     """A process of its own: variables printed, exit code 0, nothing on stderr."""
     folder = os.fspath(tmp_path)
     arguments = [sys.executable, "-m", "agcod_async.emulator", "--port", "0", "--plain", "--state", "s.json"]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": os.fspath(Path.cwd())}
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
     ) as process:

@@ -16,7 +16,7 @@ pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
 
 import httpx
 
-from agcod_async.emulator import Emulator, Fault, FaultKind, server
+from agcod_async.emulator import Emulator, Fault, FaultKind, Settings, server
 
 from . import clients, foreign
 
@@ -135,9 +135,9 @@ async def test_only_loopback_is_bound(host):
 
 async def test_other_addresses_need_an_explicit_word():
     """With it, they can be bound."""
-    async with Emulator().serve(host="0.0.0.0", allow_remote=True, tls=False) as running:
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{running.port}/sping")).status_code == 200
+    serving = Emulator().serve(host="0.0.0.0", allow_remote=True, tls=False)
+    async with serving as running, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{running.port}/sping")).status_code == 200
 
 
 async def test_ipv6_loopback():
@@ -212,7 +212,7 @@ async def test_noise_is_answered_400():
 
 async def test_two_hundred_thousand_levels():
     """Signed and well within a raised cap, in both formats: refused, and the next request is answered."""
-    emulator = Emulator(throttle=None, settings=server_settings(max_body=2_000_000))
+    emulator = Emulator(throttle=None, settings=Settings(max_body=2_000_000))
     async with emulator.serve(tls=False) as running, httpx.AsyncClient() as client:
         for body, kind in ((b'{"a":' * 200_000, foreign.JSON), (b"<a>" * 200_000, foreign.XML)):
             headers = foreign.signed_headers(emulator, running.url, "CreateGiftCard", body, content_type=kind)
@@ -221,12 +221,6 @@ async def test_two_hundred_thousand_levels():
         fields = foreign.create_fields("Acme1a")
         response = await clients.post(client, emulator, running.url, "CreateGiftCard", fields)
     assert response.status_code == 200
-
-
-def server_settings(**changes):
-    from agcod_async.emulator import Settings
-
-    return Settings(**changes)
 
 
 async def test_a_slow_sender_is_cut_off():
