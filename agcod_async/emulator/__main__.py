@@ -13,8 +13,12 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
 from .clock import Clock
+from .control import fault_of
 from .gateway import DEFAULT_PARTNER, Emulator
+from .settings import Settings
 from .state import Partner
 from .store import StateFile
 from .throttle import Rate, Throttle
@@ -44,6 +48,20 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--rate", type=int, default=10, help="requests per second overall (default: 10)")
     options.add_argument("--burst", type=int, help="size of the bucket")
     options.add_argument("--freeze-at", type=datetime.fromisoformat, help="stand still at this ISO time")
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="turn one of the switches of Settings, for example request_id_limit=19; may be repeated",
+    )
+    options.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help='arm a fault, for example {"kind": "drop_after", "probability": 0.05}; may be repeated',
+    )
     options.add_argument("--state", type=Path, help="file in which the books survive a restart")
     options.add_argument(
         "--ca-file", type=Path, help="where to write the certificate that clients must trust"
@@ -64,7 +82,28 @@ def emulator_of(options: argparse.Namespace) -> Emulator:
     if options.freeze_at:
         clock.freeze(options.freeze_at)
     partner = Partner(options.partner, DEFAULT_PARTNER.keys, options.funds, options.currency)
-    return Emulator([partner], clock=clock, seed=options.seed, region=options.region, throttle=throttle)
+    emulator = Emulator(
+        [partner],
+        clock=clock,
+        seed=options.seed,
+        region=options.region,
+        throttle=throttle,
+        settings=settings_of(options.set),
+    )
+    for order in options.fault:
+        emulator.faults.arm(fault_of(order.encode()))
+    return emulator
+
+
+def settings_of(switches: Sequence[str]) -> Settings:
+    """The settings that NAME=VALUE pairs ask for; durations are ISO 8601, lists and tables are JSON."""
+    values: dict[str, object] = {}
+    for switch in switches:
+        name, _, text = switch.partition("=")
+        if name not in Settings.__dataclass_fields__:
+            raise ValueError(f"no switch is called {name!r}")
+        values[name] = msgspec.json.decode(text) if text[:1] in {"{", "["} else text
+    return msgspec.convert(values, Settings, strict=False)
 
 
 async def run(options: argparse.Namespace, show: Callable[[str], None]) -> None:

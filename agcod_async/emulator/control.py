@@ -156,8 +156,7 @@ class ControlApp:
         return {"armed": faults.armed, "fired": list(faults.fired)}
 
     def _arm(self, body: bytes) -> object:
-        order = msgspec.json.decode(body, type=FaultOrder)
-        return {"number": self._emulator.faults.arm(Fault(**msgspec.structs.asdict(order)))}
+        return {"number": self._emulator.faults.arm(fault_of(body))}
 
     def _disarm(self, number: bytes) -> object:
         if number:
@@ -190,6 +189,11 @@ class ControlApp:
         order = msgspec.json.decode(body, type=CardOrder)
         self._emulator.claim(order.creation_request_id)
         return {"creation_request_id": order.creation_request_id}
+
+
+def fault_of(body: bytes) -> Fault:
+    """The rule that a JSON object describes by the fields of :class:`Fault`."""
+    return Fault(**msgspec.structs.asdict(msgspec.json.decode(body, type=FaultOrder)))
 
 
 def _answer(status: int, value: object) -> Answer:

@@ -4,9 +4,11 @@ import json
 import ssl
 
 import httpx
-import httpx2
+import pytest
 
 from . import foreign
+
+httpx2 = pytest.importorskip("httpx2", reason="pip install agcod-async[httpx2]")
 
 LIBRARIES = {"httpx": httpx, "httpx2": httpx2}
 

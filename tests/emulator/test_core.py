@@ -282,6 +282,16 @@ def test_the_core_is_a_function_of_state_time_and_request(emulator, clock):
     assert state.cards["Acme1a"].created_at == clock()
 
 
+def test_the_id_of_an_unreadable_request_is_empty(emulator):
+    """Faults strike before anything is checked, so they have to live with anything."""
+    for body in (b"{", b'{"creationRequestId": 7}'):
+        request = foreign.request(emulator, "CreateGiftCard", body)
+        assert core.request_id(emulator.state, request) == ""
+    known = foreign.request(emulator, "CancelGiftCard", foreign.cancel_fields("Acme1a"))
+    assert core.request_id(emulator.state, known) == "Acme1a"
+    assert core.request_id(emulator.state, replace(known, path="/nothing")) == ""
+
+
 def test_an_emulator_needs_a_partner():
     """Nobody could ask it anything."""
     with pytest.raises(ValueError, match="partner"):

@@ -10,6 +10,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
+pytest.importorskip("uvicorn", reason="pip install agcod-async[emulator]")
+pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
+
 from agcod_async.emulator import Emulator, Fault, FaultKind
 from agcod_async.emulator.faults import CONNECTION_FAULTS
 

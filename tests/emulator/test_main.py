@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import re
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -124,12 +126,50 @@ def test_options_become_an_emulator(model):
     assert emulator.partner.funds == Decimal(10_000)
 
 
+def test_switches_are_turned():
+    """Numbers, names, durations, and what is written as JSON."""
+    arguments = (
+        "request_id_limit=19",
+        "load_unit=minor",
+        "mock_errors=false",
+        "cancel_window=PT5M",
+        'invalid_accounts=["a"]',
+        'amount_limits={"EUR": ["1", "500.50"]}',
+    )
+    options = command.parser().parse_args([part for one in arguments for part in ("--set", one)])
+    settings = command.emulator_of(options).state.settings
+    assert (settings.request_id_limit, settings.load_unit, settings.mock_errors) == (19, "minor", False)
+    assert settings.cancel_window == timedelta(minutes=5)
+    assert settings.invalid_accounts == {"a"}
+    assert settings.amount_limits == {"EUR": (Decimal(1), Decimal("500.50"))}
+
+
+def test_faults_are_armed_from_the_start():
+    """By the same fields as in the control API."""
+    options = command.parser().parse_args(["--fault", '{"kind": "drop_after", "probability": 0.05}'])
+    (fault,) = command.emulator_of(options).faults.armed.values()
+    assert (fault.kind, fault.probability) == ("drop_after", 0.05)
+
+
+def test_the_module_is_the_command(monkeypatch, capsys):
+    """`python -m agcod_async.emulator --help`."""
+    monkeypatch.delitem(sys.modules, command.__name__)
+    monkeypatch.setattr(sys, "argv", ["emulator", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("agcod_async.emulator", run_name="__main__")
+    assert caught.value.code == 0
+    assert "not Amazon" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--host", "0.0.0.0"],
         ["--control-port", "0", "--control-token", "short"],
         ["--freeze-at", "2026-03-02T12:00"],
+        ["--set", "nonsense=1"],
+        ["--set", "load_unit=gold"],
+        ["--fault", '{"kind": "nonsense"}'],
     ],
 )
 def test_what_cannot_be_done_is_said(arguments, capsys):
@@ -169,4 +209,5 @@ def test_ctrl_c_in_this_process(tmp_path):
     try:
         assert command.main(["--port", "0", "--plain"]) == 0
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

@@ -179,6 +179,23 @@ async def _speak(port, *parts):
     return b""
 
 
+async def test_an_outage_lets_answers_under_way_arrive():
+    """Only new connections are refused, and idle ones ended."""
+    emulator = Emulator(throttle=None)
+    emulator.faults.once(FaultKind.DELAY, seconds=0.05)
+    async with emulator.serve(tls=False) as running, httpx.AsyncClient() as client:
+        fields = foreign.create_fields("Acme1a")
+        waiting = asyncio.ensure_future(clients.post(client, emulator, running.url, "CreateGiftCard", fields))
+        while not emulator.state.cards:
+            await asyncio.sleep(0)
+        emulator.faults.arm(Fault(FaultKind.REFUSE_CONNECTION))
+        emulator.faults.arm(Fault(FaultKind.DELAY))
+        assert (await waiting).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            async with httpx.AsyncClient() as other:
+                await other.get(f"{running.url}/sping")
+
+
 async def test_two_gigabytes_are_not_read():
     """The length alone is enough to refuse; nothing of the body is awaited."""
     async with Emulator().serve(tls=False) as running:
