@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agcod_async.emulator import Clock, Emulator, Fault, FaultKind, Partner
 from agcod_async.emulator.faults import CONNECTION_FAULTS
@@ -14,16 +14,18 @@ from . import foreign
 from .conftest import NOON
 
 FUNDS = Decimal(500)
-IDS = st.sampled_from(["Acme1a", "Acme1b", "Acme1c", "Acme1d"])
+# Few of each, so that calls meet again.
+IDS = st.sampled_from(["Acme1a", "Acme1b"])
 NUMBERS = st.sampled_from(["1400000000000000123", "1400000000000000456"])
-AMOUNTS = st.sampled_from(["0.15", "19.99", "100", "250.50", "0", "-5", "2000.01", "1.005"])
+AMOUNTS = st.sampled_from(["19.99", "100", "100", "250.50"]) | st.sampled_from(
+    ["0", "-5", "2000.01", "1.005"]
+)
+ACCOUNTS = st.sampled_from([("x", "2"), ("2065550100", "3"), ("123456789012345678901234567", "1")])
 WINDOW = timedelta(minutes=15)
 
 
 class Gateway(RuleBasedStateMachine):
     """Any operations, faults, claims and jumps of time; what a client was told for certain must hold."""
-
-    kinds = Bundle("kinds")
 
     def __init__(self):
         super().__init__()
@@ -32,7 +34,6 @@ class Gateway(RuleBasedStateMachine):
         partner = Partner("Acme1", keys={"A": "s"}, funds=FUNDS)
         self.emulator = Emulator([partner], clock=self.clock, throttle=None, seed=1)
         self.cards = {}
-        self.created_at = {}
 
     def ask(self, operation, fields):
         """The fields of a readable answer, or None for whatever else came back."""
@@ -48,13 +49,10 @@ class Gateway(RuleBasedStateMachine):
     @rule(request_id=IDS, amount=AMOUNTS)
     def create(self, request_id, amount):
         """The same id is the same card with the same code for ever."""
-        existed = request_id in self.emulator.state.cards
         answer = self.ask("CreateGiftCard", foreign.create_fields(request_id, float(amount)))
         if answer and answer.get("status") == "SUCCESS":
             seen = (answer["gcId"], answer["gcClaimCode"], answer["cardInfo"]["value"]["amount"])
             assert self.cards.setdefault(request_id, seen) == seen
-        if not existed and request_id in self.emulator.state.cards:
-            self.created_at[request_id] = self.clock()
 
     @rule(request_id=IDS)
     def cancel(self, request_id):
@@ -83,19 +81,23 @@ class Gateway(RuleBasedStateMachine):
         if answer and answer.get("status") == "SUCCESS":
             assert not self.emulator.state.activations[request_id].is_live
 
-    @rule(request_id=IDS, amount=AMOUNTS, account=st.sampled_from(["x", "y"]), kind=st.sampled_from("123"))
-    def load(self, request_id, amount, account, kind):
-        """Money goes onto an account once."""
-        self.ask("LoadAmazonBalance", foreign.load_fields(request_id, amount, account, kind))
+    @rule(request_id=IDS, amount=AMOUNTS, account=ACCOUNTS)
+    def load(self, request_id, amount, account):
+        """Money goes onto an account once, and not again after it was voided."""
+        before = self.emulator.state.loads.get(request_id)
+        self.ask("LoadAmazonBalance", foreign.load_fields(request_id, amount, *account))
+        assert before is None or self.emulator.state.loads[request_id] == before
 
-    @rule(request_id=IDS, amount=AMOUNTS, account=st.sampled_from(["x", "y"]), kind=st.sampled_from("123"))
-    def void(self, request_id, amount, account, kind):
+    @rule(request_id=IDS)
+    def void(self, request_id):
         """And comes back once, to whoever says the same again."""
-        answer = self.ask("VoidAmazonBalanceLoad", foreign.load_fields(request_id, amount, account, kind))
+        load = self.emulator.state.loads.get(request_id)
+        account, amount = (load.account_id, str(load.amount)) if load else ("x", "100")
+        answer = self.ask("VoidAmazonBalanceLoad", foreign.load_fields(request_id, amount, account))
         if answer and answer.get("status") == "SUCCESS":
             assert not self.emulator.state.loads[request_id].is_live
 
-    @rule(seconds=st.sampled_from([1, 60, 600, 900, 901, 86_400]))
+    @rule(seconds=st.sampled_from([1, 900, 901, 86_400]))
     def time_passes(self, seconds):
         """Windows close, and what was in flight arrives."""
         self.clock.shift(timedelta(seconds=seconds))
@@ -142,9 +144,9 @@ class Gateway(RuleBasedStateMachine):
     def active_cards_are_those_of_live_activations(self):
         """One activation for each active card."""
         state = self.emulator.state
-        live = {one.card_number: name for name, one in state.activations.items() if one.is_live}
-        assert live == state.active_cards
+        live = sorted((one.card_number, name) for name, one in state.activations.items() if one.is_live)
+        assert live == sorted(state.active_cards.items())
 
 
 TestGateway = Gateway.TestCase
-TestGateway.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestGateway.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
