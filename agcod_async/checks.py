@@ -6,7 +6,10 @@ import re
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import fields
+
 from .errors import ConfigurationError
+from .model import Account, TransactionSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +52,19 @@ def check_prefix(field: str, request_id: str, partner_id: str, *, mock_ids: bool
 
 def check_shape(shape: Shape) -> None:
     """Refuse a request that the service could only refuse."""
-    for field, check in _checks_of(type(shape)):
+    for field, check, is_optional in _checks_of(type(shape)):
         value = getattr(shape, field)
-        if value is not None:
+        if value is not None or not is_optional:
             check(field, value)
 
 
 @cache
-def _checks_of(shape: type[Shape]) -> tuple[tuple[str, Callable[[str, object], None]], ...]:
-    return tuple((field, _CHECKS[field]) for field in shape.__struct_fields__ if field in _CHECKS)
+def _checks_of(shape: type[Shape]) -> tuple[tuple[str, Callable[[str, object], None], bool], ...]:
+    return tuple(
+        (field.name, _CHECKS[field.name], field.default is None)
+        for field in fields(shape)
+        if field.name in _CHECKS
+    )
 
 
 def _text(field: str, value: object, longest: int) -> None:
@@ -76,8 +83,15 @@ def _integer(field: str, value: object, lowest: int, highest: int) -> None:
         )
 
 
-def _nested(_field: str, value: object) -> None:
-    check_shape(value)  # type: ignore[arg-type]
+def _flag(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{field}: True or False is needed, got {value!r}")
+
+
+def _nested(field: str, value: object, kind: type[Shape]) -> None:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{field}: expected {kind.__name__}, got {type(value).__name__}")
+    check_shape(value)
 
 
 _CHECKS: dict[str, Callable[[str, object], None]] = {
@@ -93,10 +107,11 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
     "external_reference": partial(_text, longest=100),
     "page_index": partial(_integer, lowest=0, highest=2**31 - 1),
     "page_size": partial(_integer, lowest=1, highest=MAX_PAGE),
-    "account": _nested,
+    "show_no_ops": _flag,
+    "account": partial(_nested, kind=Account),
     "id": partial(_text, longest=200),
     "type": partial(_text, longest=20),
-    "transaction_source": _nested,
+    "transaction_source": partial(_nested, kind=TransactionSource),
     "source_id": partial(_text, longest=40),
     "institution_id": partial(_text, longest=40),
     "source_details": partial(_text, longest=200),

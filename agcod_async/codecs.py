@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import operator
-from decimal import Decimal
-from functools import cache
+from decimal import Decimal, InvalidOperation
+from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -53,7 +52,7 @@ class JSONCodec:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
         self._parse = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-        self._decoder: Callable[[Any], Callable[[bytes], Any]] = cache(_json_decoder)
+        self._decoders = _Decoders()
 
     def encode(self, name: str, shape: msgspec.Struct) -> bytes:  # noqa: ARG002  (a JSON document has no name)
         """Return *shape* as a bare object."""
@@ -62,7 +61,7 @@ class JSONCodec:
     def decode(self, body: bytes, shape: type[T]) -> T:
         """Return *body* as a *shape*."""
         try:
-            return self._decoder(shape)(body)  # type: ignore[no-any-return]
+            return self._decoders[shape](body)  # type: ignore[no-any-return]
         except _UNREADABLE as exc:
             raise UnreadableBody(_position(exc)) from None
 
@@ -104,23 +103,28 @@ class XMLCodec:
         except expat.ExpatError:
             raise UnreadableBody("not XML") from None
         tree = tree if isinstance(tree, dict) else {}
-        for records in _LISTS & tree.keys():
-            tree[records] = _records(tree[records])
+        if _RECORDS in tree:
+            tree[_RECORDS] = _records(tree[_RECORDS])
         return name.rpartition(":")[2], tree
 
 
 # How msgspec makes a ClaimCode of a str: in C, because it runs for every card.
 _CONSTRUCT = cast("Callable[[type[Any], Any], Any]", operator.call)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
 
 
 def codec_for(body: bytes) -> Codec:
     """Return the codec that *body* looks like: gateways do not always answer in the format asked for."""
-    return XML if body.lstrip()[:1] == b"<" else JSON
+    # White space and XML's byte order mark may come first.
+    return XML if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else JSON
 
 
-def _json_decoder(shape: type[T]) -> Callable[[bytes], T]:
-    return msgspec.json.Decoder(shape, strict=False, dec_hook=_CONSTRUCT).decode
+class _Decoders(dict[type[Any], "Callable[[bytes], Any]"]):
+    """A decoder for each shape, made when it is first asked for."""
+
+    def __missing__(self, shape: type[Any]) -> Callable[[bytes], Any]:
+        self[shape] = decode = msgspec.json.Decoder(shape, strict=False, dec_hook=_CONSTRUCT).decode
+        return decode
 
 
 def _position(exc: Exception) -> str:
@@ -135,7 +139,7 @@ def _elements(tree: Mapping[str, object]) -> Iterator[str]:
         elif isinstance(value, bool):
             yield f"<{name}>{str(value).lower()}</{name}>"
         else:
-            yield f"<{name}>{escape(str(value))}</{name}>"
+            yield f"<{name}>{escape(str(value), quote=False)}</{name}>"
 
 
 def _tree(body: bytes) -> dict[str, Any]:
@@ -159,7 +163,9 @@ def _tree(body: bytes) -> dict[str, Any]:
         else:
             siblings[name] = [siblings[name], node]
 
-    # The encoding is given, so that no declared one can hide a DTD.
+    # The encoding is given, so that no declared one can hide a DTD; a byte order mark would still win.
+    if b"\0" in body:
+        raise UnreadableBody("XML with a NUL byte")
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_dtd
@@ -174,15 +180,22 @@ def _refuse_dtd(*_: object) -> None:
     raise UnreadableBody("XML with a DTD")
 
 
-# Elements whose children are records, whatever each child is called.
-_LISTS = frozenset({"cardActivityList"})
+# The element whose children are records, whatever each child is called.
+_RECORDS = "cardActivityList"
 
 
-def _records(children: object) -> list[Any]:
+def _records(node: object) -> list[Any]:
+    """Return the records that *node* encloses, or that it is where the enclosing element is repeated."""
+    if isinstance(node, list):
+        return [record for each in node for record in ([each] if _has_text(each) else _records(each))]
     found: list[Any] = []
-    for child in children.values() if isinstance(children, dict) else ():
+    for child in node.values() if isinstance(node, dict) else ():
         found.extend(child if isinstance(child, list) else [child])
     return found
+
+
+def _has_text(node: object) -> bool:
+    return isinstance(node, dict) and any(isinstance(value, str) for value in node.values())
 
 
 JSON = JSONCodec()

@@ -34,11 +34,11 @@ class Credentials:
     secret_access_key: Secret
 
     def __init__(self, access_key_id: str, secret_access_key: str | Secret) -> None:
-        secret = secret_access_key if isinstance(secret_access_key, Secret) else Secret(secret_access_key)
+        secret = secret_access_key.reveal() if isinstance(secret_access_key, Secret) else secret_access_key
         _require_key("access_key_id", access_key_id)
-        _require_key("secret_access_key", secret.reveal())
+        _require_key("secret_access_key", secret)
         object.__setattr__(self, "access_key_id", access_key_id)
-        object.__setattr__(self, "secret_access_key", secret)
+        object.__setattr__(self, "secret_access_key", Secret(secret))
 
     async def get_credentials(self) -> Credentials:
         """Return itself: a static pair is its own provider."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from .errors import ConfigurationError
 
@@ -27,7 +26,7 @@ def parse_date(text: str | None) -> datetime | None:
         return None
     try:
         return _java(text) if text[0].isalpha() else _iso(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -46,17 +45,24 @@ def _iso(text: str) -> datetime:
 
 def parse_http_date(text: str | None) -> datetime | None:
     """Return the moment of an HTTP Date header, or None where it cannot be read."""
+    # Imported here: most programs never see a refusal for time, and its import is a long one.
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else None
 
 
 def wire_date(moment: datetime, field: str) -> str:
     """Write *moment* as an activity request wants it: UTC, to the second, ``2026-03-01T00:00:00``."""
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise ConfigurationError(
             f"{field}: a datetime with a time zone is needed, such as datetime(2026, 3, 1, tzinfo=UTC)"
         )
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{field}: {moment} has no date in UTC: give one that has") from None
+    return utc.replace(tzinfo=None).isoformat(timespec="seconds")

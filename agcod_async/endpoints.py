@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
@@ -21,6 +22,7 @@ _EU = {
     "AE": "AED", "SA": "SAR", "PL": "PLN", "SE": "SEK", "EG": "EGP", "ZA": "ZAR",
 }  # fmt: skip
 _FE = {"JP": "JPY", "AU": "AUD", "SG": "SGD"}
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 # The service's documents say UK, UAE and KSA where ISO 3166 says GB, AE and SA.
 _ALIASES = {"UK": "GB", "UAE": "AE", "KSA": "SA"}
 
@@ -73,6 +75,12 @@ class Endpoint:
     def __hash__(self) -> int:
         return hash((self.origin, self.region))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only view of a mapping can be neither pickled nor copied.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        del values["marketplaces"]
+        return _restored, (dict(self.marketplaces), values)
+
     @classmethod
     def from_name(cls, name: str) -> Endpoint:
         """Return the endpoint called *name*: ``na-sandbox``, ``eu`` …; letter case does not matter."""
@@ -103,13 +111,14 @@ class Endpoint:
                 *url* has no host, has more than scheme, host and port, or is http for a host that is
                 not this machine's loopback.
         """
-        parts = urlsplit(url)
+        # The messages do not quote the URL: there may be a password in it.
         try:
+            parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise ConfigurationError(f"url: {url!r} has no readable port") from None
-        if parts.scheme not in ("https", "http") or not host:
-            raise ConfigurationError(f"url: {url!r} is not a URL such as 'https://localhost:8443'")
+            raise ConfigurationError("url: no host and port as in 'https://localhost:8443'") from None
+        if parts.scheme not in ("https", "http") or not host or not _HOST.fullmatch(host):
+            raise ConfigurationError("url: not a URL such as 'https://localhost:8443'")
         if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
             raise ConfigurationError(
                 "url: only scheme, host and port belong in it: the path is the operation's"
@@ -129,6 +138,10 @@ class Endpoint:
         return cls(
             name="custom", host=authority, region=region, environment="custom", scheme=scheme, ca_file=ca_file
         )
+
+
+def _restored(marketplaces: dict[str, str], values: dict[str, Any]) -> Endpoint:
+    return Endpoint(marketplaces=MappingProxyType(marketplaces), **values)
 
 
 def _is_loopback(host: str) -> bool:

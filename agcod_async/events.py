@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, ClassVar
+
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +63,9 @@ class Hooks:
     """Who is told of events: the log, and the hooks of the user."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
+        for hook in hooks:
+            if iscoroutinefunction(hook):
+                raise ConfigurationError(f"hooks: {hook!r} is a coroutine function; give one that is called")
         self._hooks = tuple(hooks)
 
     def emit(self, event: Event) -> None:

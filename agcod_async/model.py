@@ -30,7 +30,8 @@ class Response(Shape, frozen=True, kw_only=True, dict=True):
         """
         The fields of the answer that this version has no name for, under their wire names.
 
-        Text in the form of a claim code comes as a :class:`ClaimCode`. Empty after pickling.
+        Text in the form of a claim code comes as a :class:`ClaimCode`. Empty after pickling, and where they
+        cannot be read.
         """
         parse: Callable[[], Mapping[str, object]] = self.__dict__.get("_parse", dict)
         known = {each.encode_name for each in fields(self)}
@@ -59,7 +60,7 @@ def _guarded(value: object) -> object:
     return value
 
 
-class CardInfo(Shape, frozen=True, kw_only=True):
+class CardInfo(Shape, frozen=True, kw_only=True, gc=False):
     """The state of a card."""
 
     card_number: str | None = None
@@ -187,7 +188,7 @@ class GetGiftCardActivityPageRequest(Shape, frozen=True, kw_only=True, omit_defa
     show_no_ops: bool = False
 
 
-class CardActivity(Shape, frozen=True, kw_only=True):
+class CardActivity(Shape, frozen=True, kw_only=True, gc=False):
     """One line of the account's activity."""
 
     activity_status: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +14,8 @@ _DIGITS = {
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
 _CEILING = Decimal(10) ** 12
+# The caller's context may be too coarse for money.
+_CONTEXT = Context(prec=28)
 
 
 def minor_digits(currency_code: str) -> int:
@@ -21,7 +23,8 @@ def minor_digits(currency_code: str) -> int:
     return _DIGITS.get(currency_code, 2)
 
 
-class Money(msgspec.Struct, frozen=True, rename="camel"):
+# gc=False, here and in the shapes that come by the thousand: they hold nothing that could refer back to them.
+class Money(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """
     An amount in a currency: ``Money("25.00", "USD")``.
 
@@ -42,19 +45,16 @@ class Money(msgspec.Struct, frozen=True, rename="camel"):
         def __init__(self, amount: Decimal | int | str, currency_code: str) -> None: ...
 
     def __post_init__(self) -> None:
-        if type(self.amount) is not Decimal:
-            msgspec.structs.force_setattr(self, "amount", _decimal(self.amount))
-        if not self.amount.is_finite():
+        amount = self.amount
+        if type(amount) is not Decimal:
+            amount = _decimal(amount)
+            msgspec.structs.force_setattr(self, "amount", amount)
+        if not amount.is_finite():
             raise ConfigurationError("amount is not a finite number: give one such as Money('25.00', 'USD')")
 
     def __str__(self) -> str:
-        digits = minor_digits(self.currency_code)
-        exact = self.amount == round(self.amount, digits)
-        return (
-            f"{self.amount:.{digits}f} {self.currency_code}"
-            if exact
-            else f"{self.amount:f} {self.currency_code}"
-        )
+        rounded = _rounded(self.amount, minor_digits(self.currency_code))
+        return f"{rounded if rounded == self.amount else self.amount} {self.currency_code}"
 
 
 def payable(field: str, value: object) -> Money:
@@ -71,16 +71,24 @@ def payable(field: str, value: object) -> Money:
             f"{field}: expected Money, such as Money('25.00', 'USD'), got {type(value).__name__}"
         )
     code: object = value.currency_code
-    if not (isinstance(code, str) and len(code) == 3 and code.isascii() and code.isupper()):
+    if not (
+        isinstance(code, str) and len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
+    ):
         raise ConfigurationError(f"{field}: currency {code!r} is not an ISO 4217 code such as 'USD'")
     if not 0 < value.amount < _CEILING:
         raise ConfigurationError(f"{field}: amount {value.amount} must be greater than 0 and below 10^12")
     digits = minor_digits(code)
-    exact = round(value.amount, digits)
+    exact = _rounded(value.amount, digits)
     if exact != value.amount:
         unit = f"at most {digits} decimals" if digits else "no decimals"
         raise ConfigurationError(f"{field}: amount {value.amount} is too fine: {code} has {unit}")
     return Money(exact, code)
+
+
+def _rounded(amount: Decimal, digits: int) -> Decimal:
+    if not -_CEILING < amount < _CEILING:
+        return amount
+    return amount.quantize(Decimal((0, (1,), -digits)), context=_CONTEXT)
 
 
 def _decimal(amount: object) -> Decimal:

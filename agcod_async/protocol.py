@@ -116,7 +116,15 @@ def _decode(kind: type[O], body: bytes) -> O:
         # The service's documents call it statusCode here and there.
         status = codec.parse(body)[1].get("statusCode")
         answer = replace(answer, status=status) if isinstance(status, str) else answer
-    return answer.with_document(lambda: codec.parse(body)[1])
+    return answer.with_document(lambda: _fields(codec, body))
+
+
+def _fields(codec: codecs.Codec, body: bytes) -> dict[str, Any]:
+    try:
+        return codec.parse(body)[1]
+    except codecs.UnreadableBody:
+        # What is known could be read, what is not cannot.
+        return {}
 
 
 def _not_success(reason: str, signed: HTTPRequest, response: HTTPResponse) -> ResponseError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from operator import methodcaller
+from typing import TYPE_CHECKING, Protocol, Self
 
-from tenacity import AsyncRetrying, RetryCallState
+from tenacity import AttemptManager, DoAttempt, RetryCallState, Retrying
 
 from .errors import AgcodError, ConfigurationError, PostconditionError, ResponseError, ThrottlingError
 
@@ -75,17 +76,9 @@ class Retries:
         self._rng = rng
         self._quota = float(policy.quota)
 
-    def attempts(self, observer: Observer) -> AsyncRetrying:
-        """Return the attempts of one call, to be walked with ``async for``."""
-        call = _Rules(self, observer)
-        return AsyncRetrying(
-            sleep=asyncio.sleep,
-            retry=call.should_retry,
-            wait=call.delay,
-            stop=call.should_stop,
-            before_sleep=call.before_sleep,
-            reraise=True,
-        )
+    def attempts(self, observer: Observer) -> Attempts:
+        """Return the attempts of one call, to be walked with ``async for`` and left by ``return``."""
+        return Attempts(self, observer)
 
     def delay(self, error: AgcodError, attempt: int) -> float:
         """Return the seconds to wait after *error* ended attempt number *attempt*."""
@@ -107,22 +100,32 @@ class Retries:
         self._quota = min(self.policy.quota, self._quota + (0.1 if attempt == 1 else 1))
 
 
-class _Rules:
-    """Answers tenacity's questions for one call, and remembers what is unknown."""
-
-    __slots__ = ("_first_failure", "_observer", "_retries", "_unknown")
+class Attempts(RetryCallState):
+    """One call: tenacity's state of it, the answers to tenacity's questions, and what is unknown."""
 
     def __init__(self, retries: Retries, observer: Observer) -> None:
+        super().__init__(_TENACITY, fn=None, args=(), kwargs={})
+        _TENACITY.begin()
         self._retries = retries
         self._observer = observer
         self._unknown = False
         self._first_failure: float | None = None
 
-    def should_retry(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AttemptManager:
+        while not isinstance(step := _TENACITY.iter(self), DoAttempt):
+            self.prepare_for_next_attempt()
+            await asyncio.sleep(step)
+        return AttemptManager(retry_state=self)
+
+    def should_retry(self) -> bool:
+        """Whether the outcome of this attempt asks for another one."""
+        error = self.outcome.exception() if self.outcome else None
         if not isinstance(error, AgcodError):
             return False
-        error.attempts = state.attempt_number
+        error.attempts = self.attempt_number
         again = self._observer.failed(error)
         # A refusal of this attempt says nothing about an earlier one that may still be on its way;
         # an answer about the card itself does.
@@ -131,24 +134,36 @@ class _Rules:
             error.outcome = "unknown"
         return again
 
-    def delay(self, state: RetryCallState) -> float:
-        return self._retries.delay(_error(state), state.attempt_number)
+    def delay(self) -> float:
+        """Return the seconds to wait before it."""
+        return self._retries.delay(self._error(), self.attempt_number)
 
-    def should_stop(self, state: RetryCallState) -> bool:
+    def should_stop(self) -> bool:
+        """Whether a limit stands against it."""
         policy, now = self._retries.policy, asyncio.get_running_loop().time()
         if self._first_failure is None:
             self._first_failure = now
         return (
-            state.attempt_number >= policy.max_attempts
-            or now + state.upcoming_sleep - self._first_failure > policy.max_elapsed
+            self.attempt_number >= policy.max_attempts
+            or now + self.upcoming_sleep - self._first_failure > policy.max_elapsed
             or not self._retries.spend()
         )
 
-    def before_sleep(self, state: RetryCallState) -> None:
-        self._observer.waiting(_error(state), state.upcoming_sleep)
+    def before_sleep(self) -> None:
+        """Tell the observer of the wait."""
+        self._observer.waiting(self._error(), self.upcoming_sleep)
+
+    def _error(self) -> AgcodError:
+        error = self.outcome.exception() if self.outcome else None
+        assert isinstance(error, AgcodError)  # nothing else is retried
+        return error
 
 
-def _error(state: RetryCallState) -> AgcodError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, AgcodError)  # nothing else is retried
-    return error
+# One for all calls: it asks each call about itself, and never waits, so that calls cannot meet in it.
+_TENACITY = Retrying(
+    retry=methodcaller("should_retry"),
+    wait=methodcaller("delay"),
+    stop=methodcaller("should_stop"),
+    before_sleep=methodcaller("before_sleep"),
+    reraise=True,
+)

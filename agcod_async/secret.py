@@ -8,7 +8,8 @@ from typing import NoReturn, Self, final
 
 _CLAIM_CODE = r"[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4,5}"
 _SENSITIVE = re.compile(
-    rf"\b{_CLAIM_CODE}\b|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+", re.IGNORECASE
+    rf"(?<![A-Z0-9]){_CLAIM_CODE}(?![A-Z0-9])|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
+    re.IGNORECASE,
 )
 _MAX_TEXT = 300
 
@@ -55,6 +56,9 @@ class Secret:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
+        self.__getstate__()
+
+    def __getstate__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} refuses pickling: keep the request id, and ask again")
 
 

@@ -59,7 +59,7 @@ class SigV4Signer:
         self._signed_headers = ";".join(sorted((*signed_headers, date_header)))
         self._values = itemgetter(*self._names)
         self._second = -1
-        self._stamp = self._scope = ""
+        self._stamp = self._scope = self._preamble = ""
         # A request differs from the one before it in date and body only, a key is good for a day.
         self._frame = lru_cache(maxsize=64)(self._make_frame)
         self._pads = lru_cache(maxsize=8)(self._make_pads)
@@ -70,14 +70,13 @@ class SigV4Signer:
         digest = _sha256(self._canonical(request).encode()).hexdigest()
         inner, outer = self._pads(credentials.secret_access_key.reveal(), self._stamp[:8])
         inner, outer = inner.copy(), outer.copy()
-        inner.update(f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}".encode())
+        inner.update(f"{self._preamble}{digest}".encode())
         outer.update(inner.digest())
-        headers = dict(request.headers)
-        headers[self._date_header] = self._stamp
-        headers["authorization"] = (
+        authorization = (
             f"{ALGORITHM} Credential={credentials.access_key_id}/{self._scope}, "
             f"SignedHeaders={self._signed_headers}, Signature={outer.hexdigest()}"
         )
+        headers = {**request.headers, self._date_header: self._stamp, "authorization": authorization}
         return replace(request, headers=headers)
 
     def canonical_request(self, request: HTTPRequest, *, at: datetime) -> str:
@@ -89,7 +88,7 @@ class SigV4Signer:
         """Return what the derived key signs."""
         self._set_time(at)
         digest = _sha256(canonical_request.encode()).hexdigest()
-        return f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n{digest}"
+        return f"{self._preamble}{digest}"
 
     def credential_scope(self, at: datetime) -> str:
         """Return day, region, service and terminator, for example ``20240131/us-east-1/…``."""
@@ -103,6 +102,7 @@ class SigV4Signer:
         if second != self._second:
             self._stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
             self._scope = f"{self._stamp[:8]}/{self._scope_tail}"
+            self._preamble = f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n"
             self._second = second
 
     def _canonical(self, request: HTTPRequest) -> str:

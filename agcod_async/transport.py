@@ -6,10 +6,8 @@ import asyncio
 import os
 import ssl
 import sys
-from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-import httpx
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import (
     AgcodError,
@@ -23,14 +21,15 @@ from .secret import redact
 from .wire import HTTPResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import ModuleType
+
+    import httpx
 
     from .wire import HTTPRequest
 
 MAX_BODY = 4 * 2**20
 """Bytes of an answer; the longest page of activity has about a tenth of it."""
-
-_POOL = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=55)
 
 
 class Transport(Protocol):
@@ -75,9 +74,11 @@ class HTTPXTransport:
             raise ConfigurationError(
                 "endpoint: ca_file has no effect on a client of your own; give it to the client"
             )
-        self._library: Any = _library_of(client) if client else httpx
         self._client: Any = client or _own_client(ca_file)
+        self._library: Any = _library_of(self._client)
         self._is_own = client is None
+        self._send = _sending(self._client, is_own=self._is_own)
+        self._is_closed = False
         self._timeout = timeout
         # Half of the time each for the pool and for connecting: whoever is still not connected then has
         # certainly sent nothing, and the whole has not run out yet.
@@ -102,6 +103,8 @@ class HTTPXTransport:
         raise failure
 
     async def _exchange(self, request: HTTPRequest) -> HTTPResponse:
+        if self._is_closed:
+            raise ConfigurationError("this session was closed before the request could leave")
         outgoing = self._library.Request(
             request.method,
             self._urls(request.origin + request.path),
@@ -109,27 +112,28 @@ class HTTPXTransport:
             content=request.body,
             extensions=self._extensions,
         )
-        # auth=None: an injected client must not replace the signature with its own.
-        incoming = await self._client.send(outgoing, auth=None, follow_redirects=False, stream=True)
+        incoming = await self._send(outgoing)
         try:
-            return HTTPResponse(
-                status=incoming.status_code, headers=dict(incoming.headers), body=await _read(incoming)
-            )
+            headers = dict(incoming.headers.items())
+            return HTTPResponse(status=incoming.status_code, headers=headers, body=await _read(incoming))
         finally:
             await incoming.aclose()
 
     async def aclose(self) -> None:
         """Close the client, if it is our own."""
         if self._is_own:
+            self._is_closed = True
             await self._client.aclose()
 
 
 async def _read(incoming: Any) -> bytes:
     if incoming.headers.get("content-encoding", "identity") != "identity":
         raise _unreadable(incoming, "a compressed body, though identity was asked for")
+    # aiter_bytes repeats what a hook of the caller's client has read already.
+    stream = incoming.aiter_bytes() if incoming.is_stream_consumed else incoming.stream
     chunks: list[bytes] = []
     size = 0
-    async for chunk in incoming.aiter_raw():
+    async for chunk in stream:
         size += len(chunk)
         if size > MAX_BODY:
             raise _unreadable(incoming, f"a body of more than {MAX_BODY} bytes")
@@ -181,9 +185,20 @@ def _library_of(client: object) -> ModuleType:
     )
 
 
-def _own_client(ca_file: str | None) -> HTTPClient:
-    client = httpx.AsyncClient(verify=_tls(ca_file), limits=_POOL, trust_env=False)
-    return cast("HTTPClient", client)
+def _sending(client: Any, *, is_own: bool) -> Callable[[Any], Awaitable[Any]]:
+    if is_own:
+        return client.handle_async_request  # type: ignore[no-any-return]
+    # auth=None: an injected client must not replace the signature with its own.
+    return partial(client.send, auth=None, follow_redirects=False, stream=True)
+
+
+def _own_client(ca_file: str | None) -> httpx.AsyncHTTPTransport:
+    """Return what an ``AsyncClient`` sends through: cookies, redirects and the like have no use here."""
+    # Imported here, because whoever brings another client never needs it.
+    import httpx
+
+    pool = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=55)
+    return httpx.AsyncHTTPTransport(verify=_tls(ca_file), limits=pool, trust_env=False)
 
 
 @cache
@@ -191,6 +206,8 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
     """Return the one TLS context of this process for these authorities: 20 ms and 800 KiB each."""
     if ca_file is not None and not os.path.isfile(ca_file):  # noqa: PTH113
         raise ConfigurationError(f"endpoint: ca_file {ca_file} is not a file")
+    import httpx
+
     context = (
         ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
     )

@@ -6,8 +6,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from aiolimiter import AsyncLimiter
-
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -78,6 +76,9 @@ class _Bucket:
     def __init__(self, field: str, rate: float, margin: float) -> None:
         if not rate > 0:
             raise ConfigurationError(f"{field}: {rate} requests per second can never be granted")
+        # Imported here: it reads the metadata of installed packages, a tenth of this package's import.
+        from aiolimiter import AsyncLimiter
+
         burst = max(1, int(rate))
         self._window = burst / rate + margin
         self._limiter = AsyncLimiter(burst, burst / rate)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import inspect
+import types
+
+import agcod_async
+
+
+def test_the_promise_is_sorted_and_without_doubles():
+    """Readers look names up in it."""
+    assert agcod_async.__all__ == sorted(set(agcod_async.__all__))
+
+
+def test_the_promise_is_complete():
+    """What can be imported is promised, and what is promised can be imported."""
+    found = {
+        name
+        for name, value in vars(agcod_async).items()
+        if not isinstance(value, types.ModuleType) and (not name.startswith("_") or name == "__version__")
+    }
+    assert found == set(agcod_async.__all__)
+
+
+def test_every_public_class_says_what_it_is():
+    """The documentation is made of these sentences."""
+    for name in agcod_async.__all__:
+        value = getattr(agcod_async, name)
+        if inspect.isclass(value):
+            assert value.__doc__, name
+            assert not value.__doc__.startswith(f"{name}("), f"{name} has only the docstring of a dataclass"
+
+
+def test_the_version_is_the_distributions():
+    """One place says it, and packaging reads it."""
+    major, minor, patch = agcod_async.__version__.split(".")
+    assert (major + minor + patch).isdigit()
