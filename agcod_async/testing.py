@@ -41,8 +41,6 @@ def agcod_session(agcod_emulator: Emulator, agcod_no_wait: bool) -> AgcodSession
 
     Its clock is the emulator's, so that frozen and shifted time leaves signatures valid.
     """
-    import httpx
-
     from .credentials import Credentials
     from .endpoints import Endpoint
     from .retry import RetryPolicy
@@ -53,7 +51,7 @@ def agcod_session(agcod_emulator: Emulator, agcod_no_wait: bool) -> AgcodSession
         partner.partner_id,
         Credentials(partner.access_key_id, partner.secret_access_key),
         Endpoint.custom("https://localhost", region=agcod_emulator.state.region),
-        http_client=httpx.AsyncClient(transport=agcod_emulator.transport()),
+        http_client=agcod_emulator.http_client(),
         retry=RetryPolicy(base_delay=0, throttled_delay=0) if agcod_no_wait else None,
         throttle=NoThrottle() if agcod_no_wait else None,
         clock=agcod_emulator.clock,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,8 +24,7 @@ from .throttle import Throttle
 from .values import Answer, Request
 
 if TYPE_CHECKING:
-    import httpx
-    import httpx2
+    from .transport import HTTPX2Transport, HTTPXClient, HTTPXTransport
 
 DEFAULT_PARTNER = Partner("Acme1", keys={"AKIDEXAMPLE": "example-secret-key/DO+NOT+USE"})
 _DOCUMENTED_THROTTLE = Throttle()
@@ -123,21 +122,23 @@ class Emulator:
         self._state.serial += 1
         cards[creation_request_id] = msgspec.structs.replace(cards[creation_request_id], is_claimed=True)
 
-    def transport(self) -> "httpx.AsyncBaseTransport":
+    def transport(self) -> "HTTPXTransport":
         """A transport for `httpx.AsyncClient(transport=…)`: no socket, the faults as httpx's own errors."""
-        import httpx
+        from .transport import httpx_transport
 
-        from .transport import in_process
+        return httpx_transport(self)
 
-        return cast("httpx.AsyncBaseTransport", in_process(httpx, self))
-
-    def httpx2_transport(self) -> "httpx2.AsyncBaseTransport":
+    def httpx2_transport(self) -> "HTTPX2Transport":
         """The same for `httpx2.AsyncClient`."""
-        import httpx2
+        from .transport import httpx2_transport
 
-        from .transport import in_process
+        return httpx2_transport(self)
 
-        return cast("httpx2.AsyncBaseTransport", in_process(httpx2, self))
+    def http_client(self) -> "HTTPXClient":
+        """An `httpx.AsyncClient` over :meth:`transport`; there is nothing in it to close."""
+        from .transport import httpx_client
+
+        return httpx_client(self)
 
     @asynccontextmanager
     async def serve(

@@ -2,14 +2,39 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
 
 from .delivery import Delivery
 from .faults import FaultKind
 from .values import Request
 
 if TYPE_CHECKING:
+    import httpx2
+
     from .gateway import Emulator
+
+    HTTPXTransport = httpx.AsyncBaseTransport
+    HTTPX2Transport = httpx2.AsyncBaseTransport
+    HTTPXClient = httpx.AsyncClient
+
+
+def httpx_transport(emulator: "Emulator") -> "HTTPXTransport":
+    """A transport for clients of httpx."""
+    return cast("HTTPXTransport", in_process(httpx, emulator))
+
+
+def httpx2_transport(emulator: "Emulator") -> "HTTPX2Transport":
+    """A transport for clients of httpx2."""
+    import httpx2
+
+    return cast("HTTPX2Transport", in_process(httpx2, emulator))
+
+
+def httpx_client(emulator: "Emulator") -> "HTTPXClient":
+    """A client of httpx that reaches nothing but the emulator."""
+    return httpx.AsyncClient(transport=httpx_transport(emulator), trust_env=False)
 
 
 def in_process(library: Any, emulator: "Emulator") -> Any:
