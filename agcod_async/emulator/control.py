@@ -127,7 +127,7 @@ class ControlApp:
             return _answer(200, route(body))
         except KeyError as missing:
             return _answer(404, {"error": f"unknown: {missing}"})
-        except ValueError as wrong:
+        except (ValueError, OverflowError) as wrong:
             return _answer(400, {"error": str(wrong)})
 
     def _show_state(self, _: bytes) -> object:

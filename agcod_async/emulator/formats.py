@@ -1,6 +1,7 @@
 """JSON and XML as the gateway speaks them, parsed and written with the standard library alone."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +15,9 @@ from .settings import Settings
 
 Format = Literal["json", "xml"]
 MAX_DEPTH = 16
+# What may be half of a pair by itself, which no text that is sent on can hold.
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def request_format(headers: Mapping[str, str], settings: Settings) -> Format:
@@ -39,6 +43,8 @@ def _parse_json(body: bytes) -> dict[str, object]:
         value: object = json.loads(
             body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant
         )
+        if _LONE_SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
         raise GatewayRefusal("SerializationException", "Unable to parse the request body.") from None
     if not isinstance(value, dict):
@@ -145,7 +151,7 @@ def _xml_children(fields: Mapping[str, object]) -> str:
 
 def _xml(name: str, value: object) -> str:
     if isinstance(value, str):
-        content = escape(value)
+        content = escape(_NO_XML.sub("\ufffd", value), {"\r": "&#13;"})
     elif isinstance(value, Mapping):
         content = _xml_children(cast("Mapping[str, object]", value))
     elif isinstance(value, Sequence):

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -121,3 +122,8 @@ def page_fields(**more: object) -> dict[str, Any]:
         "utcEndDate": "2026-04-01T00:00:00Z",
         **more,
     }
+
+
+def parse_xml(body: bytes) -> ET.Element:
+    """What a client that trusts the gateway sees."""
+    return ET.fromstring(body)
