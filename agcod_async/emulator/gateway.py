@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,8 @@ class Emulator:
         partners: The accounts; one named Acme1 with 10,000 USD by default.
 
         clock:
-            Gives the aware UTC time; the real one by default. :attr:`clock` can freeze and shift it.
+            Gives the aware UTC time; the real one by default. :attr:`clock` can freeze and shift it. While
+            it stands still the throttle sees one and the same second, and is better None.
 
         seed: Decides every id, claim code and chance.
 
@@ -161,7 +163,7 @@ class Emulator:
             ValueError: *host* is not loopback and *allow_remote* was not given, or a token is missing.
         """
         from .certificates import Authority
-        from .control import ControlApp
+        from .control import PREFIX, ControlApp
         from .server import Listener, bind
 
         control = None if control_port is None else ControlApp(self, control_token)
@@ -171,25 +173,14 @@ class Emulator:
                 authority, folder = Authority(), tempfile.TemporaryDirectory(prefix="agcod-emulator-")
                 ca_file = authority.write_ca(Path(stack.enter_context(folder)))
                 contexts = (authority.context(), authority.expired_context())
-            gateway = Listener(
-                self.app,
-                bind(host, port, allow_remote=allow_remote),
-                contexts=contexts,
-                faults=self.faults,
-                first_request_timeout=self.body_timeout,
-            )
-            await stack.enter_async_context(gateway)
+            listener = partial(Listener, contexts=contexts, first_request_timeout=self.body_timeout)
+            address = bind(host, port, allow_remote=allow_remote)
+            gateway = await stack.enter_async_context(listener(self.app, address, faults=self.faults))
             control_url = None
             if control is not None:
-                panel = Listener(
-                    control,
-                    bind(host, control_port or 0, allow_remote=allow_remote),
-                    contexts=contexts,
-                    faults=FaultPlan(0),
-                    first_request_timeout=self.body_timeout,
-                )
-                await stack.enter_async_context(panel)
-                control_url = _url(tls=tls, port=panel.port) + "/_control"
+                address = bind(host, control_port or 0, allow_remote=allow_remote)
+                panel = await stack.enter_async_context(listener(control, address, faults=FaultPlan(0)))
+                control_url = _url(tls=tls, port=panel.port) + PREFIX
             url = _url(tls=tls, port=gateway.port)
             yield RunningServer(url, gateway.port, ca_file, self._environment(url, ca_file), control_url)
 

@@ -44,8 +44,13 @@ class Partner:
 
     @property
     def access_key_id(self) -> str:
-        """The first active key."""
-        return next(name for name, key in self.keys.items() if as_key(key).status == "active")
+        """The first active key. Raises ValueError if there is none."""
+        for access_key_id, key in self.keys.items():
+            if as_key(key).status == "active":
+                return access_key_id
+        raise ValueError(
+            f"{self.partner_id} has no active key: Partner(…, keys={{'AKID': 'secret'}}) gives one"
+        )
 
     @property
     def secret_access_key(self) -> str:

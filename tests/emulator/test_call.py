@@ -86,9 +86,9 @@ def test_resellers_need_an_approved_program(clock):
     assert foreign.ask(emulator, "CreateGiftCard", fields)[0] == 200
 
 
-def test_an_account_can_have_a_problem(clock):
-    """Every call of it is refused for that."""
-    partner = Partner("Acme1", keys={"A": "s"}, problem="CustomerAccountBlocked")
-    emulator = Emulator([partner], clock=clock, throttle=None)
-    assert _refused(emulator, "Acme1a") == "CustomerAccountBlocked"
-    assert foreign.refused(emulator, "GetAvailableFunds", {"partnerId": "Acme1"}) == "CustomerAccountBlocked"
+@pytest.mark.parametrize("problem", ["CustomerAccountBlocked", "SomethingNew"])
+def test_an_account_can_have_a_problem(clock, problem):
+    """Every call of it is refused for that, by whatever name: the list of names is open."""
+    emulator = Emulator([Partner("Acme1", keys={"A": "s"}, problem=problem)], clock=clock, throttle=None)
+    assert _refused(emulator, "Acme1a") == problem
+    assert foreign.refused(emulator, "GetAvailableFunds", {"partnerId": "Acme1"}) == problem

@@ -258,6 +258,13 @@ def test_several_partners_with_several_keys(clock):
     ) == "UnknownCustomer"  # fmt: skip
 
 
+def test_a_partner_without_an_active_key_says_so():
+    """Rather than failing somewhere inside."""
+    partner = Partner("Acme1", keys={"K": Key("s", "inactive")})
+    with pytest.raises(ValueError, match="Acme1 has no active key"):
+        _ = partner.secret_access_key
+
+
 def test_no_secret_is_in_a_repr(emulator):
     """Reprs end up in tracebacks, and tracebacks in other people's logs."""
     secret = emulator.partner.secret_access_key
