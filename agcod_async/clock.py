@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .errors import ClockSkewError
 
 
+# A machine may wake up in 1970; a gateway in the year 9999 is mistaken, and no clock could follow it.
+_FURTHEST = timedelta(days=100 * 365)
+
+
 def utc_now() -> datetime:
     """Return this machine's time."""
     return datetime.now(UTC)
@@ -45,5 +49,8 @@ class SkewedClock:
             return None
         if abs(error.server_date - error.signed_at) < CLOCK_WINDOW / 3:
             return None
-        self._skew = error.server_date - self._clock()
-        return self._skew
+        skew = error.server_date - self._clock()
+        if abs(skew) > _FURTHEST:
+            return None
+        self._skew = skew
+        return skew

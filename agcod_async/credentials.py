@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from .environment import require_variable
-from .errors import ConfigurationError
-from .secret import Secret
+from .errors import AgcodError, ConfigurationError
+from .secret import Secret, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,27 @@ class EnvironmentCredentials:
             require_variable(self._environ, "AGCOD_ACCESS_KEY_ID"),
             require_variable(self._environ, "AGCOD_SECRET_ACCESS_KEY"),
         )
+
+
+async def credentials_of(provider: CredentialsProvider) -> Credentials:
+    """
+    Ask *provider* for the pair.
+
+    Raises:
+        ConfigurationError: it raised, or returned something else; nothing was sent in this attempt.
+    """
+    try:
+        credentials: object = await provider.get_credentials()
+    except AgcodError:
+        raise
+    except Exception as exc:  # noqa: BLE001  (a provider may fail in any way)
+        reason = f"{type(exc).__name__}: {exc}"
+    else:
+        if isinstance(credentials, Credentials):
+            return credentials
+        reason = f"it returned {type(credentials).__name__}, not Credentials"
+    # Outside of the handler: the provider's frames may hold the secret.
+    raise ConfigurationError(redact(f"credentials: the provider failed: {reason}"))
 
 
 def _require_key(field: str, value: object) -> None:

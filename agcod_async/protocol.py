@@ -201,4 +201,4 @@ class _Check:
             raise self.wrong(f"the card is {redact(card.card_status or '')}, not {live}")
         asked: Money = getattr(self._shape, "value")  # noqa: B009
         if card.value != asked:
-            raise self.wrong(f"the card has {card.value}, not {asked}: the id was used before")
+            raise self.wrong(f"the card has {redact(str(card.value))}, not {asked}: the id was used before")

@@ -74,7 +74,8 @@ class Retries:
     def __init__(self, policy: RetryPolicy, rng: Random) -> None:
         self.policy = policy
         self._rng = rng
-        self._quota = float(policy.quota)
+        # In tenths, because ten times 0.1 is less than one.
+        self._quota = 10 * policy.quota
 
     def attempts(self, observer: Observer) -> Attempts:
         """Return the attempts of one call, to be walked with ``async for`` and left by ``return``."""
@@ -90,14 +91,14 @@ class Retries:
 
     def spend(self) -> bool:
         """Take one retry from the quota, if one is left."""
-        if self._quota < 1:
+        if self._quota < 10:
             return False
-        self._quota -= 1
+        self._quota -= 10
         return True
 
     def earn(self, attempt: int) -> None:
         """Give back what a success on attempt number *attempt* is worth."""
-        self._quota = min(self.policy.quota, self._quota + (0.1 if attempt == 1 else 1))
+        self._quota = min(10 * self.policy.quota, self._quota + (1 if attempt == 1 else 10))
 
 
 class Attempts(RetryCallState):

@@ -15,7 +15,7 @@ from ._version import __version__
 from .call import CallObserver
 from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
-from .credentials import CredentialsProvider, EnvironmentCredentials
+from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
 from .dates import wire_date
 from .environment import configure_log, endpoint_from, require_variable
 from .errors import ConfigurationError
@@ -395,7 +395,7 @@ class AgcodSession:
         async for attempt in self._retries.attempts(call):
             with attempt:
                 await self._throttle.acquire(operation.name)
-                credentials = await self._credentials.get_credentials()
+                credentials = await credentials_of(self._credentials)
                 # Signed last, because a signature is only good for minutes.
                 signed = self._signer.sign(request, credentials, at=self._clock.now())
                 response = await self._transport.send(signed)

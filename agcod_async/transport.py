@@ -88,23 +88,23 @@ class HTTPXTransport:
 
     async def send(self, request: HTTPRequest, /) -> HTTPResponse:
         """Send *request* exactly as it is: no header of the client's own, no redirect, no encoding."""
-        failure: AgcodError
+        failure: BaseException
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(request)
-        except AgcodError:
-            raise
+        except (AgcodError, asyncio.CancelledError) as exc:
+            failure = exc
         except TimeoutError:
             failure = ResponseTimeout(f"no complete answer within {self._timeout:g} s")
         except Exception as exc:  # noqa: BLE001  (whatever goes wrong after sending: the outcome is unknown)
             failure = _failure(self._library, exc)
-        # Outside of the handlers: the library's frames hold the Authorization header, and a chained
-        # exception would carry them into every traceback that shows locals.
-        raise failure
+        # Outside of the handlers, and from here: the frames below hold the Authorization header and the
+        # body, and would carry them into every traceback that shows locals.
+        raise failure.with_traceback(None)
 
     async def _exchange(self, request: HTTPRequest) -> HTTPResponse:
-        if self._is_closed:
-            raise ConfigurationError("this session was closed before the request could leave")
+        if self._is_closed or (not self._is_own and self._client.is_closed):
+            raise ConfigurationError("the session or its client was closed before the request could leave")
         outgoing = self._library.Request(
             request.method,
             self._urls(request.origin + request.path),
@@ -159,8 +159,8 @@ def _failure(library: Any, exc: Exception) -> AgcodError:
         library.PoolTimeout,
         library.UnsupportedProtocol,
     )
-    if isinstance(exc, never_left) and not _was_connected(exc):
-        return ConnectFailed(text)
+    if isinstance(exc, never_left):
+        return (ConnectionLost if _was_connected(exc) else ConnectFailed)(text)
     if isinstance(exc, library.TimeoutException):
         return ResponseTimeout(text)
     return ConnectionLost(text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -224,4 +223,4 @@ _SERVICE_MODEL = {
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

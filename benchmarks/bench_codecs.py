@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -140,4 +139,4 @@ def _xml() -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

@@ -69,4 +69,4 @@ def _seconds(statement: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from statistics import median
@@ -38,4 +37,4 @@ def _kibibytes() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

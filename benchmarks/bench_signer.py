@@ -7,7 +7,6 @@ Whoever takes the time as an argument gets it as one: reading a clock is no part
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
@@ -107,4 +106,4 @@ def _awscrt() -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
+from dataclasses import dataclass
+
 import pytest
 
+from tests.support.leaks import leak_detector, no_leaks
+from tests.support.optional import require
 from tests.support.virtual_time import VirtualTimeLoop
+
+__all__ = ["leak_detector", "no_leaks"]
 
 
 @pytest.fixture
@@ -17,3 +24,26 @@ def anyio_backend():
 def virtual_time():
     """Override ``anyio_backend`` with this in a module whose tests wait: nothing does."""
     return ("asyncio", {"loop_factory": VirtualTimeLoop})
+
+
+@dataclass(frozen=True)
+class TLS:
+    """Both sides of TLS on loopback, with a certificate made on the spot."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    ca_file: str
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory):
+    """A certificate for localhost that the client's side trusts."""
+    trustme = require("trustme")
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    ca_file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    return TLS(server, client, str(ca_file))

@@ -77,3 +77,13 @@ def test_a_refusal_without_a_difference_corrects_nothing(signed_at, server_date)
     clock = SkewedClock(lambda: NOON)
     assert clock.learn(ClockSkewError(signed_at=signed_at, server_date=server_date)) is None
     assert clock.now() == NOON
+
+
+def test_a_date_at_the_end_of_time_is_not_believed():
+    """A correction by thousands of years would make every later moment overflow."""
+    clock = SkewedClock(lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    error = ClockSkewError(
+        signed_at=datetime(2026, 3, 1, tzinfo=UTC), server_date=datetime(9999, 12, 31, tzinfo=UTC)
+    )
+    assert clock.learn(error) is None
+    assert clock.now() == datetime(2026, 3, 1, tzinfo=UTC)

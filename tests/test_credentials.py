@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 
 import pytest
 
 from agcod_async import ConfigurationError, Credentials, EnvironmentCredentials, Secret
+from agcod_async.credentials import credentials_of
 
 UNUSABLE = ["", " ", "has space", "line\nend", "tab\t", "schlüssel", "\x00", None, 5, b"bytes"]
 
@@ -69,3 +71,39 @@ async def test_a_missing_variable_is_named(missing):
     del environ[missing]
     with pytest.raises(ConfigurationError, match=f"environment variable {missing} is not set"):
         await EnvironmentCredentials(environ).get_credentials()
+
+
+class Provider:
+    """Returns or raises what it is told."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    async def get_credentials(self):
+        password = "vault-password"
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome or password
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (OSError("no such file"), "OSError: no such file"),
+        (RuntimeError("Signature=abcdef"), "RuntimeError: [*]{4}"),
+        (("AKID", "secret"), "it returned tuple, not Credentials"),
+    ],
+)
+async def test_a_provider_that_fails_is_named_and_not_shown(outcome, says):
+    """Whatever a provider raises must know its outcome, and its frames may hold what it keeps secret."""
+    with pytest.raises(ConfigurationError, match=f"credentials: the provider failed: {says}") as caught:
+        await credentials_of(Provider(outcome))
+    assert caught.value.outcome == "not_sent"
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "vault-password" not in shown
+
+
+async def test_a_providers_own_configuration_error_passes():
+    """A missing variable is named already."""
+    with pytest.raises(ConfigurationError, match=r"^AGCOD_ACCESS_KEY_ID is not set$"):
+        await credentials_of(Provider(ConfigurationError("AGCOD_ACCESS_KEY_ID is not set")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class LocalThrottle:
     line of their own first, so that they hold nobody else up. A slot is taken from all buckets at once.
 
     Args:
-        rate: requests in any second, over all operations.
+        rate: requests in any second, over all operations; a fraction above 1 is rounded down.
         operation_rates: requests per second for single operations; below 1 for less than one a second.
         margin: seconds by which each window is widened, so that network jitter breaks no limit.
     """
@@ -37,8 +38,8 @@ class LocalThrottle:
         *,
         margin: float = 0.05,
     ) -> None:
-        if margin < 0:
-            raise ConfigurationError("margin: seconds to widen each window by cannot be negative")
+        if not 0 <= margin < math.inf:
+            raise ConfigurationError("margin: the seconds to widen each window by are 0 or more")
         self._account = _Bucket("rate", rate, margin)
         self._operations = {
             name: _Bucket(f"operation_rates[{name!r}]", each, margin)
@@ -74,13 +75,14 @@ class _Bucket:
     """
 
     def __init__(self, field: str, rate: float, margin: float) -> None:
-        if not rate > 0:
+        if not 0 < rate < math.inf:
             raise ConfigurationError(f"{field}: {rate} requests per second can never be granted")
         # Imported here: it reads the metadata of installed packages, a tenth of this package's import.
         from aiolimiter import AsyncLimiter
 
         burst = max(1, int(rate))
-        self._window = burst / rate + margin
+        # At least a second, or a rate of 9.5 would let two bursts of nine into one.
+        self._window = max(1.0, burst / rate) + margin
         self._limiter = AsyncLimiter(burst, burst / rate)
         self._grants: deque[float] = deque([float("-inf")] * burst, maxlen=burst)
         self._paused_until = float("-inf")

@@ -91,7 +91,7 @@ async def node_folder(tmp_path):
     """A folder in which the npm package is installed."""
     if not (shutil.which("node") and shutil.which("npm")):
         _missing("node and npm are not on this machine (apt-get install nodejs npm)")
-    flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
+    flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--fetch-retries=0")
     code, _, errors = await _run("npm", "install", *flags, NODE_CLIENT, folder=tmp_path)
     if code:
         _missing(f"npm could not install {NODE_CLIENT}: {errors.strip()[-200:]}")
