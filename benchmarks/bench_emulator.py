@@ -211,4 +211,4 @@ def _raw(request: Request) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(run))
+    main(run)

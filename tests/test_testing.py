@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,11 @@ def test_after_one_pip_install(tmp_path):
 def test_in_a_project_of_its_own(test, tmp_path):
     """A folder with one file and no configuration at all."""
     (tmp_path / "test_rewards.py").write_text(test)
-    script = "import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'agcod_async.testing', '.']))"
-    here = Path(__file__).parent.parent
-    path = f"import sys; sys.path.insert(0, {str(here)!r})"
-    assert "passed" in _run(sys.executable, "-c", f"{path}; {script}", cwd=tmp_path)
+    # Where the package is only on the path, not installed, pytest cannot find the plugin by itself.
+    is_installed = entry_points(group="pytest11", name="agcod")
+    options = ["-q", "."] if is_installed else ["-q", "-p", "agcod_async.testing", "."]
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import pytest; sys.exit(pytest.main({options!r}))"
+    )
+    assert "passed" in _run(sys.executable, "-c", script, cwd=tmp_path)
