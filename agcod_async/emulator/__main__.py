@@ -146,8 +146,12 @@ async def _keep(emulator: Emulator, file: StateFile | None) -> None:
             await loop.run_in_executor(None, file.write, books)
 
 
-async def _main(options: argparse.Namespace) -> None:
-    task = asyncio.ensure_future(run(options, lambda line: print(line, flush=True)))
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+async def _main(options: argparse.Namespace, show: Callable[[str], None]) -> None:
+    task = asyncio.ensure_future(run(options, show))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
@@ -155,11 +159,11 @@ async def _main(options: argparse.Namespace) -> None:
         await task
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, show: Callable[[str], None] = _show) -> int:
     """Run the command; 2 for what it cannot do."""
     options = parser().parse_args(arguments)
     try:
-        asyncio.run(_main(options))
+        asyncio.run(_main(options, show))
     except (ValueError, OSError) as wrong:
         print(wrong, file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from agcod_async.emulator import Clock, Emulator, Request
-from agcod_async.emulator.values import OPERATIONS
+from agcod_async.emulator.values import OPERATION_NAMES
 
 from . import foreign
 from .conftest import NOON
@@ -41,7 +41,7 @@ def _emulator():
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(["POST", "GET", "PUT", "é"]),
-    st.sampled_from([f"/{name}" for name in OPERATIONS]) | HEADER,
+    st.sampled_from([f"/{name}" for name in OPERATION_NAMES]) | HEADER,
     HEADER,
     st.dictionaries(
         st.sampled_from(["authorization", "x-amz-date", "date", "host", "accept", "content-type"]), HEADER
@@ -59,7 +59,7 @@ def test_any_request_gets_an_answer(method, path, query, headers, body):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(OPERATIONS),
+    st.sampled_from(OPERATION_NAMES),
     OBJECTS | SCALARS | st.lists(SCALARS),
     st.sampled_from([foreign.JSON, foreign.XML]),
 )
@@ -77,7 +77,11 @@ def test_any_signed_json_gets_a_readable_answer(operation, fields, accept):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(OPERATIONS), st.binary(max_size=200), st.sampled_from([foreign.JSON, foreign.XML, ""]))
+@given(
+    st.sampled_from(OPERATION_NAMES),
+    st.binary(max_size=200),
+    st.sampled_from([foreign.JSON, foreign.XML, ""]),
+)
 def test_any_signed_bytes_are_refused(operation, body, content_type):
     """What is no request is a 400, in whatever format it was meant to be."""
     emulator = _emulator()

@@ -131,7 +131,8 @@ async def test_mock_errors_have_their_class(emulator, wire_format, mock_id, erro
 )
 async def test_faults_have_their_class_and_outcome(emulator, wire_format, kind, error, outcome):
     """What the gateway did to a call is what the client says of it; the same call then settles it."""
-    session = _session(emulator, wire_format=wire_format, timeout=0.1)
+    timeout = 0.1 if error == "ResponseTimeout" else 6.0
+    session = _session(emulator, wire_format=wire_format, timeout=timeout)
     emulator.faults.once(kind, seconds=3600)
     with pytest.raises(getattr(agcod_async, error)) as caught:
         await session.create_gift_card("Acme1a", Money("1.00", "USD"))
