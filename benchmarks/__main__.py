@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from . import bench_call, bench_codecs, bench_import, bench_session, bench_signer
+from . import bench_call, bench_codecs, bench_emulator, bench_import, bench_session, bench_signer
 from .measure import main
 
 if __name__ == "__main__":
-    main(bench_signer.run, bench_codecs.run, bench_call.run, bench_import.run, bench_session.run)
+    main(
+        bench_signer.run,
+        bench_codecs.run,
+        bench_call.run,
+        bench_import.run,
+        bench_session.run,
+        bench_emulator.run,
+    )

@@ -1,11 +1,12 @@
 """The gateway emulated: a model of the public facts, not Amazon."""
 
-from agcod_async.emulator.clock import Clock
-from agcod_async.emulator.gateway import Emulator
-from agcod_async.emulator.settings import CardRange, Settings
-from agcod_async.emulator.state import Activation, Activity, Card, Key, Load, Partner, State
-from agcod_async.emulator.throttle import Rate, Throttle
-from agcod_async.emulator.values import Answer, Request
+from .clock import Clock
+from .faults import Fault, FaultKind, FaultPlan
+from .gateway import Emulator, RunningServer
+from .settings import CardRange, Settings
+from .state import Activation, Activity, Card, Key, Load, Partner, State
+from .throttle import Rate, Throttle
+from .values import Answer, Request
 
 __all__ = [
     "Activation",
@@ -15,11 +16,15 @@ __all__ = [
     "CardRange",
     "Clock",
     "Emulator",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
     "Key",
     "Load",
     "Partner",
     "Rate",
     "Request",
+    "RunningServer",
     "Settings",
     "State",
     "Throttle",

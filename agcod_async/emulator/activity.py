@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from agcod_async.emulator.call import Call, Outcome, free_id
-from agcod_async.emulator.formats import java_date
-from agcod_async.emulator.refusals import Refusal, refusal
-from agcod_async.emulator.state import Activity
+from .call import Call, Outcome, free_id
+from .formats import java_date
+from .refusals import Refusal, refusal
+from .state import Activity
 
 _LARGEST_PAGE = 1000
 _ID_FIELDS = ("creationRequestId", "activationRequestId", "loadBalanceRequestId")

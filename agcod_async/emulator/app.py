@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from agcod_async.emulator.values import Answer, Request
+from .delivery import Delivery
+from .values import Answer, Request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+TRANSPORT = "agcod.transport"
+"""The ASGI extension by which our own server hands over the connection itself."""
 
 _TOO_LARGE = Answer(
     status=413,
@@ -38,8 +42,8 @@ class Gateway(Protocol):
         """Bytes of a request body that are read."""
         ...
 
-    def handle(self, request: Request) -> Answer:
-        """Answer a request."""
+    def deliver(self, request: Request) -> Delivery:
+        """Answer a request, faults included."""
         ...
 
 
@@ -63,7 +67,7 @@ class GatewayApp:
         except ClientGone:
             return
         else:
-            await send_answer(send, self._gateway.handle(request_of(scope, body)))
+            await _deliver(scope, send, self._gateway.deliver(request_of(scope, body)))
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -96,6 +100,41 @@ def request_of(scope: Scope, body: bytes) -> Request:
         headers=headers,
         body=body,
     )
+
+
+async def _deliver(scope: Scope, send: Send, delivery: Delivery) -> None:
+    if delivery.delay:
+        await asyncio.sleep(delivery.delay)
+    answer, transport = delivery.answer, scope.get("extensions", {}).get(TRANSPORT)
+    if answer is not None and delivery.cut_after is None and delivery.drip is None:
+        await send_answer(send, answer)
+    elif transport is None:
+        # A foreign server closes the connection of an application that fails, or answers 500.
+        raise ConnectionAbortedError("the emulator was told to cut this connection")
+    elif answer is None:
+        transport.abort()
+    elif delivery.cut_after is not None:
+        transport.write(_head(answer) + answer.body[: delivery.cut_after])
+        transport.close()
+    else:
+        await _drip(transport, answer, delivery.drip or 0.0)
+
+
+async def _drip(transport: asyncio.WriteTransport, answer: Answer, seconds: float) -> None:
+    transport.write(_head(answer))
+    for byte in answer.body:
+        await asyncio.sleep(seconds)
+        if transport.is_closing():
+            return
+        transport.write(bytes([byte]))
+    transport.close()
+
+
+def _head(answer: Answer) -> bytes:
+    """The head of a response, for the faults that an HTTP server would not let pass."""
+    fields = {**answer.headers, "content-length": str(len(answer.body)), "connection": "close"}
+    lines = [f"HTTP/1.1 {answer.status} -", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

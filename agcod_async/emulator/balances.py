@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import msgspec
 
-from agcod_async.emulator.call import Asked, Call, Outcome, checked_money, operation_id
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.state import Load
+from .call import Asked, Call, Outcome, checked_money, operation_id
+from .refusals import refusal
+from .state import Load
 
 _BARCODE = "1"
 _US_PHONE = re.compile(r"\d{10}", re.ASCII)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from agcod_async.emulator.expiry import CURRENCIES
-from agcod_async.emulator.fields import Fields
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.state import Partner, State
+from agcod_async.endpoints import Endpoint
+
+from .fields import Fields
+from .refusals import refusal
+from .state import Partner, State
 
 Limits = Mapping[str, tuple[Decimal, Decimal]]
 LONGEST_REFERENCE = 100
+_CURRENCIES = {one.region: one.currencies for one in (Endpoint.NA, Endpoint.EU, Endpoint.FE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def checked_money(call: Call, amount: Decimal | None, currency: str, limits: Lim
         raise refusal("InvalidCurrencyCodeInput")
     if amount <= 0:
         raise refusal("InvalidAmountValue")
-    _check_currency(call.partner, currency)
+    _check_currency(call, currency)
     _check_decimals(amount, currency)
     low, high = limits.get(currency, (amount, amount))
     if amount < low:
@@ -85,11 +87,11 @@ def checked_money(call: Call, amount: Decimal | None, currency: str, limits: Lim
     return Asked(amount, currency)
 
 
-def _check_currency(partner: Partner, currency: str) -> None:
-    if currency not in CURRENCIES:
-        raise refusal("InvalidCurrencyInMarketplace")
-    if currency != partner.currency:
-        raise refusal("CurrencyCodeMismatch")
+def _check_currency(call: Call, currency: str) -> None:
+    if currency == call.partner.currency:
+        return
+    is_used = currency in _CURRENCIES.get(call.state.region, ())
+    raise refusal("CurrencyCodeMismatch" if is_used else "InvalidCurrencyInMarketplace")
 
 
 def _check_decimals(amount: Decimal, currency: str) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from agcod_async.emulator.call import (
+from .call import (
     Asked,
     Call,
     Outcome,
@@ -11,10 +11,10 @@ from agcod_async.emulator.call import (
     check_program,
     operation_id,
 )
-from agcod_async.emulator.expiry import expires_at
-from agcod_async.emulator.formats import java_date
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.state import Card
+from .expiry import expires_at
+from .formats import java_date
+from .refusals import refusal
+from .state import Card
 
 
 def create_gift_card(call: Call) -> Outcome:

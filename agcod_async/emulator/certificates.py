@@ -15,9 +15,11 @@ class Authority:
     def __init__(self) -> None:
         self._ca = trustme.CA()
 
-    def write_ca(self, path: Path) -> None:
-        """Write the certificate that a client has to trust."""
+    def write_ca(self, folder: Path) -> str:
+        """Write the certificate that a client has to trust; returns the path."""
+        path = folder / "ca.pem"
         path.write_bytes(self._ca.cert_pem.bytes())
+        return str(path)
 
     def context(self) -> ssl.SSLContext:
         """A server context with a good certificate."""
@@ -33,5 +35,5 @@ class Authority:
     def _configured(cert: trustme.LeafCert) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        cert.configure_cert(context)
+        cert.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
         return context

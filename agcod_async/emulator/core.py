@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from agcod_async.emulator import activity, balances, cards, formats, physical, signature
-from agcod_async.emulator.call import Call, Outcome, card_info
-from agcod_async.emulator.fields import Fields
-from agcod_async.emulator.refusals import (
+from . import activity, balances, cards, formats, physical, signature
+from .call import Call, Outcome, card_info
+from .fields import Fields
+from .refusals import (
     MOCK_SUCCESS,
     MOCKS,
     GatewayRefusal,
@@ -16,8 +16,8 @@ from agcod_async.emulator.refusals import (
     mock_refusal,
     refusal,
 )
-from agcod_async.emulator.state import Partner, State
-from agcod_async.emulator.values import Answer, Request
+from .state import Partner, State
+from .values import Answer, Request
 
 _NAMESPACE = "http://internal.amazon.com/coral/com.amazonaws.agcod/"
 
@@ -67,11 +67,33 @@ def answer(state: State, now: datetime, request: Request) -> Answer:
         return _answer(state, 200, b"healthy\n", "text/plain")
     try:
         fields, root = _answered(state, now, request)
-    except Refusal as refused:
-        return _coded(state, refused, request, form)
-    except GatewayRefusal as refused:
-        return _refused(state, refused, form)
+    except (Refusal, GatewayRefusal) as refused:
+        return refuse(state, request, refused)
     return _answer(state, 200, formats.render(fields, root, form), f"application/{form}")
+
+
+def refuse(state: State, request: Request, refused: Refusal | GatewayRefusal) -> Answer:
+    """Write a refusal in the format that the request asks for."""
+    form = formats.answer_format(request.headers)
+    if isinstance(refused, Refusal):
+        return _coded(state, refused, request, form)
+    return _refused(state, refused, form)
+
+
+def request_id(state: State, request: Request) -> str:
+    """The id that an unchecked request carries, or ''; faults strike before anything is checked."""
+    operation = OPERATIONS.get(request.operation or "")
+    form = formats.request_format(request.headers, state.settings)
+    try:
+        fields = Fields(formats.parse(request.body, form), is_typed=form == "json")
+        return fields.text(operation.id_field) if operation else ""
+    except GatewayRefusal:
+        return ""
+
+
+def throttled(state: State) -> GatewayRefusal:
+    """What a request over the rate is answered."""
+    return GatewayRefusal("ThrottlingException", "Rate exceeded", state.settings.throttled_status)
 
 
 def _answered(state: State, now: datetime, request: Request) -> tuple[dict[str, object], str]:
@@ -80,7 +102,7 @@ def _answered(state: State, now: datetime, request: Request) -> tuple[dict[str, 
     if name is None or request.method != "POST":
         raise GatewayRefusal("UnknownOperationException", None, 404)
     if not state.admits(partner.partner_id, name, now):
-        raise GatewayRefusal("ThrottlingException", "Rate exceeded", state.settings.throttled_status)
+        raise throttled(state)
     form = formats.request_format(request.headers, state.settings)
     if not request.body:
         raise refusal("InvalidRequestInput")
@@ -150,10 +172,9 @@ def _mock_success(call: Call, operation: Operation) -> dict[str, object]:
 
 def _coded(state: State, refused: Refusal, request: Request, form: formats.Format) -> Answer:
     name = request.operation or ""
-    response: dict[str, object] = dict.fromkeys(OPERATIONS[name].response)
-    response |= {"__type": f"{name}Response:{_NAMESPACE}", "status": refused.status}
+    status: dict[str, object] = {"__type": f"{name}Response:{_NAMESPACE}", "status": refused.status}
     fields: dict[str, object] = {
-        "agcodResponse": response,
+        "agcodResponse": {**dict.fromkeys(OPERATIONS[name].response), **status},
         "errorCode": refused.code,
         "errorType": refused.error_type,
         "message" if form == "json" else "Message": refused.message,

@@ -10,17 +10,17 @@ _EAST = {
 }  # fmt: skip
 _EUROPEAN_SUMMER = frozenset({"EUR", "PLN", "SEK", "GBP"})
 _NEVER = frozenset({"USD", "CAD", "AUD"})
-CURRENCIES = _NEVER | _EAST.keys()
 
 
 def expires_at(created_at: datetime, currency: str) -> datetime | None:
     """The last second of a card, or None where cards do not expire."""
     if currency in _NEVER:
         return None
-    local = created_at + timedelta(hours=_EAST[currency])
+    east = timedelta(hours=_EAST.get(currency, 0))
+    local = created_at + east
     # The 28th of February stands in for a 29th that the year in question does not have.
     year, day = local.year + 10, 28 if (local.month, local.day) == (2, 29) else local.day
-    end = datetime(year, local.month, day, 23, 59, 59, tzinfo=UTC) - timedelta(hours=_EAST[currency])
+    end = datetime(year, local.month, day, 23, 59, 59, tzinfo=UTC) - east
     return end - timedelta(hours=1) if currency in _EUROPEAN_SUMMER and _is_summer(end) else end
 
 

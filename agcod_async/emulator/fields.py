@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import cast
 
-from agcod_async.emulator.refusals import wrong_type
+from .refusals import wrong_type
 
 # Far above any amount there is, far below what arithmetic on huge exponents would cost.
 _LARGEST_EXPONENT = 15

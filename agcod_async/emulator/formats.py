@@ -1,18 +1,23 @@
 """JSON and XML as the gateway speaks them, parsed and written with the standard library alone."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from json.encoder import encode_basestring
+from typing import Literal, cast
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from agcod_async.emulator.refusals import GatewayRefusal
-from agcod_async.emulator.settings import Settings
+from .refusals import GatewayRefusal
+from .settings import Settings
 
 Format = Literal["json", "xml"]
 MAX_DEPTH = 16
+# What may be half of a pair by itself, which no text that is sent on can hold.
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def request_format(headers: Mapping[str, str], settings: Settings) -> Format:
@@ -38,12 +43,14 @@ def _parse_json(body: bytes) -> dict[str, object]:
         value: object = json.loads(
             body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant
         )
+        if _LONE_SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
         raise GatewayRefusal("SerializationException", "Unable to parse the request body.") from None
     if not isinstance(value, dict):
         text = f"class {_java_name(value)} is not an expected Json type"
         raise GatewayRefusal("SerializationException", text)
-    return value
+    return cast("dict[str, object]", value)
 
 
 def _refuse_constant(name: str) -> object:
@@ -51,13 +58,8 @@ def _refuse_constant(name: str) -> object:
 
 
 def _java_name(value: object) -> str:
-    names = {
-        str: "java.lang.String",
-        list: "java.util.List",
-        Decimal: "java.lang.Number",
-        bool: "java.lang.Boolean",
-    }
-    return names.get(type(value), "null")
+    kinds = ((str, "java.lang.String"), (bool, "java.lang.Boolean"), (Decimal, "java.lang.Number"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "java.util.List")
 
 
 def _parse_xml(body: bytes) -> dict[str, object]:
@@ -67,7 +69,7 @@ def _parse_xml(body: bytes) -> dict[str, object]:
     except (expat.ExpatError, ValueError, LookupError):
         raise GatewayRefusal("SerializationException", "Unable to parse the request body.") from None
     root = reader.root
-    return root if isinstance(root, dict) else {}
+    return cast("dict[str, object]", root) if isinstance(root, dict) else {}
 
 
 class _XMLReader:
@@ -128,11 +130,12 @@ def _json(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return encode_basestring(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f'"{key}":{_json(value[key])}' for key in sorted(value)) + "}"
+        fields = cast("Mapping[str, object]", value)
+        return "{" + ",".join(f'"{key}":{_json(fields[key])}' for key in sorted(fields)) + "}"
     if isinstance(value, Sequence):
-        return "[" + ",".join(map(_json, value)) + "]"
+        return "[" + ",".join(map(_json, cast("Sequence[object]", value))) + "]"
     return _scalar(value)
 
 
@@ -148,11 +151,11 @@ def _xml_children(fields: Mapping[str, object]) -> str:
 
 def _xml(name: str, value: object) -> str:
     if isinstance(value, str):
-        content = escape(value)
+        content = escape(_NO_XML.sub("\ufffd", value), {"\r": "&#13;"})
     elif isinstance(value, Mapping):
-        content = _xml_children(value)
+        content = _xml_children(cast("Mapping[str, object]", value))
     elif isinstance(value, Sequence):
-        content = "".join(_xml("member", item) for item in value)
+        content = "".join(_xml("member", item) for item in cast("Sequence[object]", value))
     else:
         content = _scalar(value)
     return f"<{name}>{content}</{name}>"

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from agcod_async.emulator.call import (
+from .call import (
     Asked,
     Call,
     Outcome,
@@ -14,9 +14,9 @@ from agcod_async.emulator.call import (
     free_id,
     operation_id,
 )
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.settings import CardRange
-from agcod_async.emulator.state import Activation
+from .refusals import refusal
+from .settings import CardRange
+from .state import Activation
 
 _DIGITS = 19
 
@@ -88,11 +88,11 @@ def activation_status_check(call: Call) -> Outcome:
     card_number, known = _card(call)
     active = call.state.active_cards.get(card_number)
     if active is not None:
-        fields = _answer("statusCheckRequestId", request_id, call.state.activations[active])
-        return Outcome(fields, is_real=False)
+        activation = call.state.activations[active]
+        return Outcome(_answer("statusCheckRequestId", request_id, activation), is_real=False)
     printed = known.amount if known else None
     info = card_info("AwaitingActivation", printed, known.currency if known else None, card_number)
-    fields = {"cardInfo": info, "statusCheckRequestId": request_id, "status": "SUCCESS"}
+    fields: dict[str, object] = {"cardInfo": info, "statusCheckRequestId": request_id, "status": "SUCCESS"}
     return Outcome(fields, is_real=False)
 
 

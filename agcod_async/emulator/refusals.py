@@ -106,8 +106,8 @@ class GatewayRefusal(Exception):
 
 
 def refusal(error_type: str, message: str | None = None) -> Refusal:
-    """The named error, ready to be raised."""
-    code, text = NAMED[error_type]
+    """The named error, ready to be raised; names that nobody knows are F300."""
+    code, text = NAMED.get(error_type, ("F300", error_type))
     return Refusal(code, error_type, message or text)
 
 

@@ -5,12 +5,12 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
-from agcod_async.emulator.refusals import GatewayRefusal
-from agcod_async.emulator.values import Request
+from .refusals import GatewayRefusal
+from .values import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "AGCODService"
@@ -38,7 +38,7 @@ def read_claim(header: str | None) -> Claim:
     if not header:
         raise GatewayRefusal("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
     algorithm, _, rest = header.partition(" ")
-    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    parts = {name: value for name, _, value in (part.strip().partition("=") for part in rest.split(","))}
     try:
         access_key_id, _, scope = parts["Credential"].partition("/")
         claim = Claim(access_key_id, scope, parts["SignedHeaders"], parts["Signature"])
@@ -103,7 +103,7 @@ def verify(request: Request, now: datetime, region: str, secrets: Mapping[str, s
 
 def _check_date(date: str, now: datetime, skew: timedelta) -> None:
     try:
-        at = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        at = datetime.fromisoformat(date)
     except ValueError:
         raise GatewayRefusal("IncompleteSignatureException", "Date does not exist.", 403) from None
     if abs(now - at) > skew:

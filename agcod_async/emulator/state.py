@@ -9,9 +9,10 @@ from typing import Literal, Self
 
 import msgspec
 
-from agcod_async.emulator.refusals import refusal
-from agcod_async.emulator.settings import Settings
-from agcod_async.emulator.throttle import Meters, Throttle
+from .refusals import refusal
+from .settings import Settings
+from .throttle import Meters, Throttle
+from .values import Request
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -43,8 +44,13 @@ class Partner:
 
     @property
     def access_key_id(self) -> str:
-        """The first active key."""
-        return next(name for name, key in self.keys.items() if as_key(key).status == "active")
+        """The first active key. Raises ValueError if there is none."""
+        for access_key_id, key in self.keys.items():
+            if as_key(key).status == "active":
+                return access_key_id
+        raise ValueError(
+            f"{self.partner_id} has no active key: Partner(…, keys={{'AKID': 'secret'}}) gives one"
+        )
 
     @property
     def secret_access_key(self) -> str:
@@ -144,6 +150,14 @@ class Books(msgspec.Struct, kw_only=True):
     dead_accounts: set[str] = set()
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A request that will arrive when its sender has given up."""
+
+    due: datetime
+    request: Request
+
+
 class State(Books, kw_only=True):
     """The books, and what they are kept for. Changed in place by the core, and by nothing else."""
 
@@ -154,6 +168,8 @@ class State(Books, kw_only=True):
     secrets: dict[str, str] = {}
     owners: dict[str, str] = {}
     meters: dict[str, Meters] = {}
+    late: list[Late] = []
+    """Ascending by time."""
 
     def __repr__(self) -> str:
         return f"State({len(self.cards)} cards, {len(self.activations)} activations, {len(self.loads)} loads)"
@@ -236,6 +252,7 @@ class State(Books, kw_only=True):
         for partner in self.partners.values():
             self.funds.setdefault(partner.partner_id, partner.funds)
         self.meters.clear()
+        self.late.clear()
         return self
 
 

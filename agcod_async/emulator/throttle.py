@@ -148,7 +148,9 @@ class Meters:
         """Whether the request passes; if so it is counted."""
         at = (now - _EPOCH) // _MICROSECOND
         meters = [meter for meter in (self._overall, self._operations.get(operation)) if meter]
-        if not all(meter.is_open(at) for meter in meters):
+        # Every meter is asked, even after a refusal: asking is how it learns of the time.
+        is_open = [meter.is_open(at) for meter in meters]
+        if not all(is_open):
             return False
         for meter in meters:
             meter.take(at)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-OPERATIONS = (
+OPERATION_NAMES = (
     "ActivateGiftCard",
     "ActivationStatusCheck",
     "CancelGiftCard",
@@ -33,7 +33,7 @@ class Request:
     def operation(self) -> str | None:
         """The operation that the path names, or None."""
         name = self.path[1:]
-        return name if name in OPERATIONS else None
+        return name if name in OPERATION_NAMES else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
