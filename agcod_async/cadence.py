@@ -30,6 +30,14 @@ def next_time(now: datetime, since: datetime, rng: Random) -> datetime:
     return now + min(passed * rng.uniform(0.4, 0.8), LONGEST)
 
 
+def after_attempts(now: datetime, attempts: int, rng: Random) -> datetime:
+    """Return when to try again what has not left: each second ten times, then after a growing, random wait."""
+    if attempts <= QUICK.total_seconds():
+        return now + timedelta(seconds=1)
+    doubled = 2.0 ** min(attempts - 10, 20)
+    return now + min(timedelta(seconds=doubled * rng.uniform(0.5, 1.0)), LONGEST)
+
+
 def is_over(now: datetime, since: datetime | None) -> bool:
     """Whether it was asked for long enough."""
     return since is not None and now - since >= GIVE_UP

@@ -106,6 +106,9 @@ class Driver:
         match entry.state:
             case "planned":
                 return Step(await self._ledger.save(states.withdraw(entry, now)))
+            case "refused":
+                planned = states.reopen_refused(entry, now)
+                return Step(await self._ledger.save(states.withdraw(planned, now)))
             case "reversed":
                 return Step(await self._ledger.save(states.release(states.change_goal(entry, "undo", now))))
             case "reversing" if entry.goal != "undo":
@@ -177,7 +180,8 @@ class Driver:
             return states.settle_refunded(entry, now)
         was_executed = error.outcome == "unknown"
         if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
-            return states.release(states.not_sent_after_all(entry, now + timedelta(seconds=1), error))
+            due_at = cadence.after_attempts(now, entry.attempts, self._session.rng)
+            return states.release(states.not_sent_after_all(entry, due_at, error))
         if not was_executed and isinstance(error, CONFIGURED_WRONGLY):
             return states.release(states.not_sent_after_all(entry, now + timedelta(minutes=1), error))
         if not was_executed and not entry.has_unknown:

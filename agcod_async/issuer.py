@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import string
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
+from . import cadence
 from .driver import CONFIGURED_WRONGLY, LEASE, Driver, Step
 from .errors import (
     AgcodError,
@@ -27,6 +29,7 @@ from .receipts import IssuedGiftCard, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from .ledger import Entry, Ledger
     from .model import Account, TransactionSource
@@ -175,7 +178,7 @@ class Issuer:
             raise UndoTooLate(
                 "the card lives: its time to be undone is over", request_id=step.entry.request_id
             )
-        if step.entry.state not in ("reversed", "refused"):
+        if step.entry.state != "reversed":
             raise _unsettled(step)
         return Receipt.of(step.entry)
 
@@ -188,8 +191,13 @@ class Issuer:
         receipts: list[Receipt] = []
         while True:
             due = await self._ledger.claim_due(owner=self._owner(), lease=LEASE, limit=limit)
-            steps = await asyncio.gather(*(self._move(entry, self._on_unknown) for entry in due))
-            receipts += [Receipt.of(step.entry) for step in steps]
+            moves = (self._move(entry, self._on_unknown) for entry in due)
+            steps = await asyncio.gather(*moves, return_exceptions=True)
+            for step in steps:
+                # Raised late, so that an entry that cannot be driven does not hold the others up.
+                if isinstance(step, BaseException):
+                    raise step
+                receipts.append(Receipt.of(step.entry))
             if len(due) < limit:
                 return receipts
 
@@ -243,10 +251,11 @@ class Issuer:
         """The slow chain: step after step, each when the ledger says that it is due, until the time is up."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + budget
+        began = self._session.clock()
         return AsyncRetrying(
             sleep=asyncio.sleep,
             retry=retry_if_result(is_open),
-            wait=lambda state: self._pause(_step(state)),
+            wait=lambda state: self._pause(_step(state), began),
             stop=lambda state: clock() + state.upcoming_sleep > deadline,
             retry_error_callback=_step,
         )
@@ -267,9 +276,7 @@ class Issuer:
 
     async def _undo_move(self, reference: str) -> Step:
         entry = await self._known(reference)
-        if entry.state in ("refused", "abandoned") or (
-            entry.state == "reversed" and not _wants_renewal(entry)
-        ):
+        if _is_closed(entry):
             return Step(entry)
         claimed = await self._ledger.claim(reference, owner=self._owner(), lease=LEASE)
         return Step(entry) if claimed is None else await self._current(self._driver.undo, claimed)
@@ -293,13 +300,18 @@ class Issuer:
             raise ConfigurationError(f"reference: {reference!r} is not in the ledger")
         return entry
 
-    def _pause(self, step: Step) -> float:
+    def _pause(self, step: Step, began: datetime) -> float:
         entry, now = step.entry, self._session.clock()
         if entry.state == "issued":
-            return 0.0 if step.error is None else 1.0
+            return 0.0 if step.error is None else self._until(cadence.next_time(now, began, self._session.rng))
         if entry.lease_until is not None and entry.lease_until > now:
-            return _POLL
-        return max(0.0, ((entry.due_at or now) - now).total_seconds())
+            # Somebody else drives it, or died doing so.
+            wait = max(timedelta(seconds=_POLL), (now - began) / 4)
+            return self._until(min(entry.lease_until, now + wait))
+        return self._until(entry.due_at or now)
+
+    def _until(self, moment: datetime) -> float:
+        return max(0.0, (moment - self._session.clock()).total_seconds())
 
     def _owner(self) -> str:
         return "".join(self._session.rng.choices(string.ascii_lowercase + string.digits, k=20))
@@ -311,16 +323,18 @@ class Ceilings:
     def __init__(self, ceiling: Money | None, run_ceiling: Money | None) -> None:
         self._ceiling = ceiling
         self._run_ceiling = run_ceiling
-        self._spent: dict[str, Decimal] = {}
+        self._total = Decimal(0)
+        self._counted: dict[str, Decimal] = {}
 
     def check(self, intent: Intent) -> None:
         """Refuse what is over a ceiling; what passes counts towards the run's, once for each reference."""
         value = intent.value
         self._compare("ceiling", self._ceiling, value.currency_code, value.amount)
         if self._run_ceiling is not None:
-            others = sum((each for key, each in self._spent.items() if key != intent.reference), Decimal(0))
-            self._compare("run_ceiling", self._run_ceiling, value.currency_code, others + value.amount)
-            self._spent[intent.reference] = value.amount
+            more = max(Decimal(0), value.amount - self._counted.get(intent.reference, Decimal(0)))
+            self._compare("run_ceiling", self._run_ceiling, value.currency_code, self._total + more)
+            self._total += more
+            self._counted[intent.reference] = max(value.amount, self._counted.get(intent.reference, value.amount))
 
     @staticmethod
     def _compare(name: str, ceiling: Money | None, currency_code: str, amount: Decimal) -> None:
@@ -363,7 +377,7 @@ def _is_closed(entry: Entry) -> bool:
 def _is_unsettled(step: Step) -> bool:
     """Whether an undo has more to do."""
     entry = step.entry
-    return entry.state in _OPEN or _wants_renewal(entry) or (entry.state == "issued" and step.error is None)
+    return not _is_closed(entry) and (entry.state != "issued" or step.error is None)
 
 
 def _is_unissued(step: Step) -> bool:
@@ -381,7 +395,10 @@ def _unsettled(step: Step) -> AgcodError:
     entry, error = step.entry, step.error
     if entry.state == "reversed":
         return RewardUndone("it was undone; a new one needs a new reference", request_id=entry.request_id)
-    if error is not None and (entry.state == "refused" or isinstance(error, CONFIGURED_WRONGLY)):
+    if error is not None and entry.state == "refused":
+        return error
+    if isinstance(error, CONFIGURED_WRONGLY) and entry.state == "planned":
+        # Elsewhere its outcome would be a lie: an earlier request may have charged, or surely has.
         return error
     kind, text = OutcomePending, "not settled yet: ask again with the same reference"
     if entry.state == "abandoned":
