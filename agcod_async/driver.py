@@ -76,8 +76,13 @@ class Driver:
                 return Step(await self._ledger.save(states.abandon(entry)))
             case "reversing":
                 return await self.reverse(entry)
-            case "reversed":
+            case "reversed" if entry.goal == "replace":
                 return Step(await self._renewed(entry))
+            case "reversed" | "abandoned":
+                # Settled by somebody else since it was looked at.
+                return Step(entry)
+            case "issued":
+                return await self.fetch(entry)
             case "refused":
                 entry = await self._ledger.save(states.reopen_refused(entry, now))
             case _:
@@ -111,6 +116,8 @@ class Driver:
                 return Step(await self._ledger.save(states.withdraw(planned, now)))
             case "reversed":
                 return Step(await self._ledger.save(states.release(states.change_goal(entry, "undo", now))))
+            case "abandoned":
+                return Step(entry)
             case "reversing" if entry.goal != "undo":
                 return await self.reverse(await self._ledger.save(states.change_goal(entry, "undo", now)))
             case "reversing":

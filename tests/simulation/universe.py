@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from random import Random
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from agcod_async.emulator.gateway import DEFAULT_PARTNER
 from agcod_async.errors import AgcodError, LedgerError, OutcomePending, RewardUndone, UndoTooLate
 from agcod_async.issuer import Issuer
 from agcod_async.ledger import Entry
+from agcod_async.ledger.request_ids import request_id
 
 from .machine import Machine, Process
 from .network import FAULTS, FORWARD, OUTAGES, Network, SimulatedTransport, Weather
@@ -68,6 +69,11 @@ class Reward:
     too_late: bool = False
     refusals: list[int] = field(default_factory=list)
     """Steps at which a caller was told that nothing was issued."""
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The request ids of its generations, more of them than any universe uses up."""
+        return [request_id("Acme1", self.reference, generation) for generation in range(1, 30)]
 
     @property
     def card_number(self) -> str:
@@ -134,7 +140,7 @@ class Universe:
         settings = Settings(cancel_of_unknown=rng.choice(("forgotten", "remembered")))
         self.emulator = Emulator([DEFAULT_PARTNER], clock=self.machine.wall_clock, throttle=None, settings=settings, seed=seed)
         self.state = self.emulator._state
-        self.horizon = rng.choice((120.0, 1800.0, 1800.0, 7200.0, 30 * 3600.0, 5 * DAY))
+        self.horizon = rng.choice((120.0, 120.0, 120.0, 1800.0, 1800.0, 7200.0, 30 * 3600.0, 5 * DAY))
         self.store = SQLiteStore() if rng.random() < 0.08 else MemoryStore()
         self.rewards = self._rewards(self._rng("rewards"))
         weather = self._weather(self._rng("weather"))
@@ -158,7 +164,8 @@ class Universe:
         return Random(f"{self.seed}/{purpose}")  # noqa: S311
 
     def _rewards(self, rng: Random) -> list[Reward]:
-        count = min(rng.choice((1, 2, 3, 4, 6)), self.bounds.rewards)
+        most = (1, 2, 4, 8, 20, 40) if self.horizon < 1000 else (1, 2, 3, 4, 6)
+        count = min(rng.choice(most), self.bounds.rewards)
         rewards: list[Reward] = []
         for number in range(count):
             kind = rng.choices(("create", "activate", "load"), (80, 10, 10))[0]
@@ -246,7 +253,7 @@ class Universe:
 
     async def _recover(self, issuer: Issuer, rng: Random) -> None:
         while True:
-            await asyncio.sleep(max(rng.choice((0.0, 2.0, 30.0, 300.0)), self.horizon / 300))
+            await asyncio.sleep(max(rng.choice((0.0, 2.0, 30.0, 300.0)), self.horizon / 100))
             await issuer.recover(limit=rng.choice((1, 2, 50)))
 
     # What callers do
@@ -330,19 +337,16 @@ class Universe:
 
     # The books
 
-    def _ids(self, reward: Reward) -> set[str]:
-        from agcod_async.ledger.request_ids import request_id
-
-        return {request_id("Acme1", reward.reference, generation) for generation in range(1, 40)}
-
     def _sent(self, reward: Reward) -> dict[str, list[Any]]:
-        return {key: sent for key in self._ids(reward) if (sent := self.network.sent.get(key))}
+        return {key: sent for key in reward.ids if (sent := self.network.sent.get(key))}
 
     def _live_now(self, reward: Reward) -> list[str]:
         """The request ids of a reward under which something is paid for at present."""
-        ids = self._ids(reward)
-        books: dict[str, Any] = {**self.state.cards, **self.state.activations, **self.state.loads}
-        return [key for key, one in books.items() if one.is_live and key in ids]
+        book: dict[str, Any] = self._book(reward.kind)
+        return [key for key in reward.ids if key in book and book[key].is_live]
+
+    def _book(self, kind: str) -> dict[str, Any]:
+        return {"create": self.state.cards, "activate": self.state.activations, "load": self.state.loads}[kind]
 
     def _check_hand_out(self, reward: Reward, began: int, given: tuple[str | None, str | None]) -> None:
         live = self._live_now(reward)
@@ -352,7 +356,8 @@ class Universe:
             self.wrong.append(f"{reward.reference}: handed out dead")
         if given[0] is None:
             return
-        cards = [card for card in self.state.cards.values() if card.gc_id == given[0]]
+        mine = (self.state.cards.get(key) for key in reward.ids)
+        cards = [card for card in mine if card is not None and card.gc_id == given[0]]
         if len(cards) != 1 or cards[0].amount != reward.value.amount:
             self.wrong.append(f"{reward.reference}: another card was handed out")
         elif given[1] != self.state.claim_code(cards[0].gc_id):
