@@ -193,10 +193,7 @@ class Driver:
             return states.release(states.not_sent_after_all(entry, now + timedelta(minutes=1), error))
         if not was_executed and not entry.has_unknown:
             return states.settle_refused(entry, now, error)
-        since = entry.unknown_since or now
-        if cadence.is_over(now, since):
-            return states.abandon(states.still_unknown(entry, now, now, error))
-        due_at = cadence.next_time(now, since, self._session.rng)
+        due_at = cadence.next_time(now, entry.unknown_since or now, self._session.rng)
         return states.release(states.still_unknown(entry, now, due_at, error))
 
     async def _after_reverse(self, entry: Entry, error: AgcodError) -> Step:

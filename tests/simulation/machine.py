@@ -70,7 +70,7 @@ class Machine:
         finally:
             events._set_running_loop(None)
 
-    def run(self, is_over: Callable[[], bool], *, limit: float, max_steps: int = 2_000_000) -> bool:
+    def run(self, is_over: Callable[[], bool], *, limit: float, max_steps: int = 400_000) -> bool:
         """Let time pass until something holds; False when it never did."""
         steps = 0
         while not is_over():

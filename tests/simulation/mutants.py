@@ -33,10 +33,16 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "the intent is not committed before the request leaves",
-        "ledger.memory",
-        "if mine := begun(entry, owner, lease, self._clock()):\n            self._entries[intent.reference] = mine",
-        "mine = begun(entry, owner, lease, self._clock())\n        if mine is None:\n            pass",
+        "the request leaves before the intent is committed",
+        "issuer",
+        "        entry = await self._ledger.begin(",
+        "        from .ledger.planning import planned\n"
+        "        if await self._ledger.get(intent.reference) is None:\n"
+        "            try:\n"
+        "                await self._driver.repeat(planned(intent, self._session.partner_id, self._session.clock()))\n"
+        "            except AgcodError:\n"
+        "                pass\n"
+        "        entry = await self._ledger.begin(",
     ),
     Mutant(
         "what is about to be sent is not marked as sent",
@@ -83,9 +89,9 @@ MUTANTS = (
     ),
     Mutant(
         "after a restart nothing is unknown any more",
-        "ledger.planning",
-        '    if entry.state == "sent":\n        entry = found_open(entry, now)\n    return structs',
-        "    return structs",
+        "ledger.states",
+        '_move("found_open", entry, "sent", **_unknown(entry, now))',
+        '_move("found_open", entry, "sent")',
     ),
     Mutant(
         "attempts of one call forget that an earlier one is unknown",
@@ -155,8 +161,11 @@ MUTANTS = (
     Mutant(
         "after 24 hours it counts as refused",
         "driver",
-        "            return states.abandon(states.still_unknown(entry, now, now, error))",
-        "            return states.settle_refused(states.structs.replace(entry, has_unknown=False), now, error)",
+        'case "sent" if cadence.is_over(now, entry.unknown_since):\n'
+        "                return Step(await self._ledger.save(states.abandon(entry)))",
+        'case "sent" if cadence.is_over(now, entry.unknown_since):\n'
+        "                gone = states.structs.replace(entry, has_unknown=False)\n"
+        "                return Step(await self._ledger.save(states.settle_refused(gone, now, AgcodError())))",
     ),
     Mutant(
         "a code is handed out while its cancel is under way",
@@ -173,12 +182,6 @@ MUTANTS = (
         "issuer",
         'if isinstance(error, CONFIGURED_WRONGLY) and entry.state == "planned":',
         "if isinstance(error, CONFIGURED_WRONGLY):",
-    ),
-    Mutant(
-        "recovery gives a new id to what was undone meanwhile",
-        "driver",
-        'case "reversed" if entry.goal == "replace":',
-        'case "reversed":',
     ),
     Mutant(
         "another card of the same id is not looked at when it is fetched",

@@ -21,7 +21,7 @@ from agcod_async.emulator import Emulator, Settings
 from agcod_async.emulator.gateway import DEFAULT_PARTNER
 from agcod_async.errors import AgcodError, LedgerError, OutcomePending, RewardUndone, UndoTooLate
 from agcod_async.issuer import Issuer
-from agcod_async.ledger import Entry
+from agcod_async.ledger import Entry, Intent
 from agcod_async.ledger.request_ids import request_id
 
 from .machine import Machine, Process
@@ -69,6 +69,16 @@ class Reward:
     too_late: bool = False
     refusals: list[int] = field(default_factory=list)
     """Steps at which a caller was told that nothing was issued."""
+
+    @property
+    def intent(self) -> Intent:
+        return Intent(
+            reference=self.reference,
+            kind=self.kind,
+            value=self.value,
+            card_number=self.card_number if self.kind == "activate" else None,
+            account=self.account if self.kind == "load" else None,
+        )
 
     @cached_property
     def ids(self) -> list[str]:
@@ -229,6 +239,8 @@ class Universe:
         """What a process does from its start to its end."""
         async with self.store.ledger(process) as ledger:
             issuer = self._issuer(process, rng, ledger)
+            if rng.random() < 0.3:
+                await ledger.plan([reward.intent for reward in self.rewards], partner_id="Acme1")
             jobs = [process.create_task(self._guarded(process, self._recover(issuer, Random(rng.random()))))]  # noqa: S311
             for reward in self.rewards:
                 mine = Random(rng.random())  # noqa: S311
@@ -282,7 +294,7 @@ class Universe:
             self._failed(process, reward, began, error)
             return
         reward.handed_out.append(HandedOut(began, *given))
-        self._check_hand_out(reward, began, given)
+        self._check_hand_out(reward, began, given, frozen=bool(process.freezes))
 
     async def call(self, issuer: Issuer, reward: Reward, policy: Any, budget: float) -> tuple[str | None, str | None]:
         match reward.kind:
@@ -348,11 +360,12 @@ class Universe:
     def _book(self, kind: str) -> dict[str, Any]:
         return {"create": self.state.cards, "activate": self.state.activations, "load": self.state.loads}[kind]
 
-    def _check_hand_out(self, reward: Reward, began: int, given: tuple[str | None, str | None]) -> None:
+    def _check_hand_out(self, reward: Reward, began: int, given: tuple[str | None, str | None], *, frozen: bool) -> None:
         live = self._live_now(reward)
         if reward.undone is not None and reward.undone < began:
             self.wrong.append(f"{reward.reference}: handed out after it was undone")
-        if reward.undo_began is None and not live:
+        # A process that was frozen can be too late to see that the card was undone after it was settled.
+        if not live and (reward.undo_began is None or not frozen):
             self.wrong.append(f"{reward.reference}: handed out dead")
         if given[0] is None:
             return
@@ -443,7 +456,7 @@ class Universe:
 
     def _run(self) -> None:
         machine = self.machine
-        machine.run(lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon)
+        machine.run(lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon, max_steps=100_000)
         self.is_calm = True
         for process in machine.processes:
             if process.is_alive:
@@ -482,7 +495,7 @@ class Universe:
                     began = self.machine.steps
                     given = await self.call(issuer, reward, "complete", 60.0)
                     reward.handed_out.append(HandedOut(began, *given))
-                    self._check_hand_out(reward, began, given)
+                    self._check_hand_out(reward, began, given, frozen=False)
             self.entries = [entry async for entry in ledger.entries()]
             self.history = [old for entry in self.entries for old in await ledger.history(entry.reference)]
         self.is_over = True
