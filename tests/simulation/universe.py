@@ -160,6 +160,7 @@ class Universe:
         if self.extra_funds:
             self.machine.at(rng.uniform(1, self.horizon / 2), self._top_up)
         self.issuer_policy = rng.choice(_POLICIES)
+        self.policies: tuple[Any, ...] = _POLICIES
         self.wrong: list[str] = []
         self.kills = self.freezes = 0
         self.entries: list[Entry] = []
@@ -287,7 +288,7 @@ class Universe:
         patience = rng.choice((None, None, rng.uniform(0, 0.2), rng.uniform(0, 10)))
         try:
             async with asyncio.timeout(patience):
-                given = await self.call(issuer, reward, rng.choice(_POLICIES), rng.choice((2.0, 60.0, 3600.0, 2 * DAY)))
+                given = await self.call(issuer, reward, rng.choice(self.policies), rng.choice((2.0, 60.0, 3600.0, 2 * DAY)))
         except TimeoutError:
             return
         except AgcodError as error:
@@ -481,12 +482,12 @@ class Universe:
         """Settle what is left, without faults."""
         async with self.store.ledger(process) as ledger:
             issuer = self._issuer(process, self._rng("calm"), ledger)
-            for _ in range(200):
+            for round_number in range(200):
                 await issuer.recover()
                 self.entries = [entry async for entry in ledger.entries()]
                 if all(entry.state in ("issued", "refused", "reversed", "abandoned") for entry in self.entries):
                     break
-                await asyncio.sleep(30.0 if self.machine.now - self.horizon < DAY else 1000.0)
+                await asyncio.sleep(30.0 if round_number < 20 else 600.0)
             # Whatever is still under way arrives now.
             await asyncio.sleep(1000.0)
             states = {entry.reference: entry.state for entry in self.entries}
