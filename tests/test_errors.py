@@ -35,6 +35,15 @@ TABLE = {
     "MalformedResponse": ("unknown", True),
     "PostconditionError": ("refused", False),
     "ConfigurationError": ("not_sent", False),
+    "ThrottleTimeout": ("not_sent", False),
+    "ThrottleUnavailable": ("not_sent", True),
+    "LedgerError": ("not_sent", False),
+    "StaleEntry": ("unknown", False),
+    "IllegalTransition": ("unknown", False),
+    "OutcomePending": ("unknown", False),
+    "RewardAbandoned": ("unknown", False),
+    "RewardUndone": ("refused", False),
+    "UndoTooLate": ("refused", False),
 }
 BASES = {"AgcodError", "TransportError", "ResponseError", "ServiceError"}
 SERVICE_ERRORS = {
