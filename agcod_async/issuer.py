@@ -78,7 +78,8 @@ class Issuer:
         self._on_unknown = _policy(on_unknown)
         self._budget = _seconds(budget)
         self._ceilings = Ceilings(ceiling, run_ceiling)
-        self._drives: dict[tuple[str, str], asyncio.Task[Step]] = {}
+        self._drives: dict[Intent | str, asyncio.Task[Step]] = {}
+        """By what is to be issued, or by the reference that is to be undone."""
 
     async def issue(
         self,
@@ -171,9 +172,7 @@ class Issuer:
             OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
         """
         await self._known(reference)
-        step = await self._driven(
-            ("undo", reference), partial(self._undo_move, reference), _is_unsettled, budget
-        )
+        step = await self._driven(reference, partial(self._undo_move, reference), _is_unsettled, budget)
         if step.entry.state == "issued":
             raise UndoTooLate(
                 "the card lives: its time to be undone is over", request_id=step.entry.request_id
@@ -216,18 +215,15 @@ class Issuer:
     async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:
         policy = self._on_unknown if on_unknown is None else _policy(on_unknown)
         self._ceilings.check(intent)
-        key = ("issue", intent.reference)
-        if key in self._drives:
-            # Refuses another value; whoever asks for the same joins the drive that is under way.
-            await self._ledger.plan([intent], partner_id=self._session.partner_id)
-        step = await self._driven(key, partial(self._issue_move, intent, policy), _is_unissued, budget)
+        # Who asks for the same joins the drive that is under way; who asks for another value meets the ledger.
+        step = await self._driven(intent, partial(self._issue_move, intent, policy), _is_unissued, budget)
         if step.entry.state == "issued" and step.response is not None:
             return step
         raise _unsettled(step)
 
     async def _driven(
         self,
-        key: tuple[str, str],
+        key: Intent | str,
         move: Callable[[], Awaitable[Step]],
         is_open: Callable[[Step], bool],
         budget: float | None,
@@ -241,7 +237,7 @@ class Issuer:
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
 
-    def _ended(self, key: tuple[str, str], task: asyncio.Task[Step]) -> None:
+    def _ended(self, key: Intent | str, task: asyncio.Task[Step]) -> None:
         del self._drives[key]
         if not task.cancelled():
             # Asked for, because everybody who waited may have been cancelled.
@@ -303,7 +299,9 @@ class Issuer:
     def _pause(self, step: Step, began: datetime) -> float:
         entry, now = step.entry, self._session.clock()
         if entry.state == "issued":
-            return 0.0 if step.error is None else self._until(cadence.next_time(now, began, self._session.rng))
+            return (
+                0.0 if step.error is None else self._until(cadence.next_time(now, began, self._session.rng))
+            )
         if entry.lease_until is not None and entry.lease_until > now:
             # Somebody else drives it, or died doing so.
             wait = max(timedelta(seconds=_POLL), (now - began) / 4)
@@ -334,7 +332,9 @@ class Ceilings:
             more = max(Decimal(0), value.amount - self._counted.get(intent.reference, Decimal(0)))
             self._compare("run_ceiling", self._run_ceiling, value.currency_code, self._total + more)
             self._total += more
-            self._counted[intent.reference] = max(value.amount, self._counted.get(intent.reference, value.amount))
+            self._counted[intent.reference] = max(
+                value.amount, self._counted.get(intent.reference, value.amount)
+            )
 
     @staticmethod
     def _compare(name: str, ceiling: Money | None, currency_code: str, amount: Decimal) -> None:

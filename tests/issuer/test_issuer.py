@@ -30,7 +30,8 @@ async def test_a_reference_is_one_card_for_ever():
 
 
 @pytest.mark.parametrize(
-    "kind", ["drop_before", "drop_after", "resend_before", "resend_after", "fault_before", "fault_after", "garbage"]
+    "kind",
+    ["drop_before", "drop_after", "resend_before", "resend_after", "fault_before", "fault_after", "garbage"],
 )
 @pytest.mark.parametrize("policy", ["complete", "replace"])
 async def test_an_unknown_outcome_ends_in_one_card(kind, policy):

@@ -11,6 +11,7 @@ from agcod_async import AgcodSession, Credentials, Endpoint, RetryPolicy
 from agcod_async.emulator import Emulator, Settings
 from agcod_async.issuer import Issuer
 from agcod_async.ledger import MemoryLedger
+from tests.simulation.universe import NoThrottle
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -18,7 +19,9 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 class World:
     """Everything that an issuer needs, and the other side of it."""
 
-    def __init__(self, *, ledger=None, retry: RetryPolicy | None = None, settings: Settings | None = None, **options):
+    def __init__(
+        self, *, ledger=None, retry: RetryPolicy | None = None, settings: Settings | None = None, **options
+    ):
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.clock = lambda: START + timedelta(seconds=loop.time() - began)
@@ -37,11 +40,17 @@ class World:
             Endpoint.custom("https://localhost", region="us-east-1"),
             http_client=self.emulator.http_client(),
             retry=self.retry,
+            throttle=NoThrottle(),
             clock=self.clock,
             rng=Random(7),
         )
         self.issuer = Issuer(self.session, self.ledger, **options)
         return self.issuer
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return (self.clock() - START).total_seconds()
 
     @property
     def live_cards(self) -> list:

@@ -100,7 +100,9 @@ class _Plain:
 class Process(asyncio.AbstractEventLoop):
     """An operating system's process, and the event loop in it: no selector, no threads."""
 
-    def __init__(self, machine: Machine, name: str, *, lifetime: int | None = None, skew: float = 0.0) -> None:
+    def __init__(
+        self, machine: Machine, name: str, *, lifetime: int | None = None, skew: float = 0.0
+    ) -> None:
         self.machine = machine
         self.name = name
         self.is_alive = True

@@ -96,14 +96,14 @@ MUTANTS = (
     Mutant(
         "attempts of one call forget that an earlier one is unknown",
         "retry",
-        'if self._unknown and not isinstance(error, PostconditionError):',
-        'if False and not isinstance(error, PostconditionError):',
+        "if self._unknown and not isinstance(error, PostconditionError):",
+        "if False and not isinstance(error, PostconditionError):",
     ),
     Mutant(
         "a new id before the old one is dead",
         "driver",
-        'return await self.reverse(await self._ledger.save(states.begin_reverse(entry, goal, self._now())))',
-        'entry = await self._ledger.save(states.begin_reverse(entry, goal, self._now()))\n'
+        "return await self.reverse(await self._ledger.save(states.begin_reverse(entry, goal, self._now())))",
+        "entry = await self._ledger.save(states.begin_reverse(entry, goal, self._now()))\n"
         '        return Step(await self._buried(entry)) if goal == "replace" else await self.reverse(entry)',
     ),
     Mutant(
@@ -156,7 +156,7 @@ MUTANTS = (
         '            case "planned":\n                return Step(await self._ledger.save(states.withdraw(entry, now)))',
         '            case "planned":\n                return Step(await self._ledger.save(states.withdraw(entry, now)))\n'
         '            case "sent":\n                return Step(await self._ledger.save(states.withdraw('
-        'states.not_sent_after_all(states.structs.replace(entry, has_unknown=False), now), now)))',
+        "states.not_sent_after_all(states.structs.replace(entry, has_unknown=False), now), now)))",
     ),
     Mutant(
         "after 24 hours it counts as refused",
@@ -199,7 +199,9 @@ class _Patched(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname):
         source = Path(self.path).read_text()
-        assert source.count(self.mutant.old) == 1, f"{self.mutant.name}: {source.count(self.mutant.old)} places"
+        assert source.count(self.mutant.old) == 1, (
+            f"{self.mutant.name}: {source.count(self.mutant.old)} places"
+        )
         return compile(source.replace(self.mutant.old, self.mutant.new), self.path, "exec")
 
 

@@ -127,7 +127,9 @@ class SimulatedTransport:
 class Passage:
     """One request on its way, and its answer on the way back."""
 
-    def __init__(self, network: Network, request: Request, answer: asyncio.Future[Any], process: Process) -> None:
+    def __init__(
+        self, network: Network, request: Request, answer: asyncio.Future[Any], process: Process
+    ) -> None:
         self._network = network
         self._machine = network.machine
         self._request = request

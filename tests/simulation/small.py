@@ -36,11 +36,11 @@ class SmallWorld(Universe):
         self.store = MemoryStore()
         self.rewards = [Reward("order", "create", Money("25.00", "USD"), 1)]
         self.state.funds["Acme1"], self.extra_funds = _FUNDS, Decimal(0)
-        self.network.weather = Weather(Random(0), script=faults)  # noqa: S311
+        self.network.weather = Weather(Random(0), script=faults)
         self.issuer_policy = policy
         self.policies = (policy,)
         self.machine._timers.clear()
-        self._start("A", Random(1), [] if kill is None else [kill], 0)  # noqa: S311
+        self._start("A", Random(1), [] if kill is None else [kill], 0)
         self.first = self.machine.processes[-1]
 
     def _plan_process(self, name: str, rng: Random) -> None:
@@ -62,7 +62,9 @@ def steps_of(policy: Any, faults: tuple[str | None, ...]) -> int:
     return min(world.first.steps, 400)
 
 
-def every_world(kinds: Iterable[str] = FAULTS, policies: Iterable[str] = ("complete", "replace", "undo")) -> Tally:
+def every_world(
+    kinds: Iterable[str] = FAULTS, policies: Iterable[str] = ("complete", "replace", "undo")
+) -> Tally:
     """
     Run them all.
 

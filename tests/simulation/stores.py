@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -80,4 +79,4 @@ class SQLiteStore:
     def remove(self) -> None:
         for path in self._folder.iterdir():
             path.unlink()
-        os.rmdir(self._folder)
+        self._folder.rmdir()

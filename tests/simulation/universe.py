@@ -1,8 +1,8 @@
 """
 One universe: rewards, processes, faults, all decided by a seed, and the books that must balance in the end.
 
-Assumed, because no client could hold otherwise: the ledger's disk does not lie; a request that was refused with a
-clean answer has no copy under way that is taken later; the gateway keeps to its signature window.
+Assumed, because no client could hold otherwise: the ledger's disk does not lie; a request that was refused
+with a clean answer has no copy under way that is taken later; the gateway keeps to its signature window.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ class Universe:
         rng = self._rng("setup")
         self.machine = Machine()
         settings = Settings(cancel_of_unknown=rng.choice(("forgotten", "remembered")))
-        self.emulator = Emulator([DEFAULT_PARTNER], clock=self.machine.wall_clock, throttle=None, settings=settings, seed=seed)
+        self.emulator = Emulator(
+            [DEFAULT_PARTNER], clock=self.machine.wall_clock, throttle=None, settings=settings, seed=seed
+        )
         self.state = self.emulator._state
         self.horizon = rng.choice((120.0, 120.0, 120.0, 1800.0, 1800.0, 7200.0, 30 * 3600.0, 5 * DAY))
         self.store = SQLiteStore() if rng.random() < 0.08 else MemoryStore()
@@ -172,7 +174,7 @@ class Universe:
             self._plan_process(name, self._rng(f"process {name}"))
 
     def _rng(self, purpose: str) -> Random:
-        return Random(f"{self.seed}/{purpose}")  # noqa: S311
+        return Random(f"{self.seed}/{purpose}")
 
     def _rewards(self, rng: Random) -> list[Reward]:
         most = (1, 2, 4, 8, 20, 40) if self.horizon < 1000 else (1, 2, 3, 4, 6)
@@ -197,7 +199,13 @@ class Universe:
             outages = outages[: self.bounds.faults]
         kinds = tuple(rng.sample(FAULTS, rng.choice((1, 2, 4, len(FAULTS)))))
         rate = rng.choice((0.0, 0.1, 0.3, 0.3, 0.6, 0.9))
-        return Weather(self._rng("faults"), rate, kinds, tuple(outages), min(rng.choice((1, 3, 10, 30)), self.bounds.faults))
+        return Weather(
+            self._rng("faults"),
+            rate,
+            kinds,
+            tuple(outages),
+            min(rng.choice((1, 3, 10, 30)), self.bounds.faults),
+        )
 
     def _top_up(self) -> None:
         self.state.refund("Acme1", self.extra_funds)
@@ -214,7 +222,9 @@ class Universe:
         if self.is_calm:
             return
         lifetime = lives[number] if number < len(lives) else None
-        process = Process(self.machine, name, lifetime=lifetime, skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60))))
+        process = Process(
+            self.machine, name, lifetime=lifetime, skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60)))
+        )
         if rng.random() < 0.3 and self.freezes < self.bounds.freezes:
             self.freezes += 1
             process.freezes[rng.randrange(1, 300)] = rng.choice((3.0, 70.0, 1000.0, 7200.0)) * rng.random()
@@ -226,7 +236,7 @@ class Universe:
                 self.machine.at(self.machine.now + again, partial(self._start, name, rng, lives, number + 1))
 
             process.on_death.append(died)
-        process.create_task(self._guarded(process, self._live(process, Random(rng.random()))))  # noqa: S311
+        process.create_task(self._guarded(process, self._live(process, Random(rng.random()))))
 
     async def _guarded(self, process: Process, coro: Any) -> None:
         try:
@@ -242,9 +252,9 @@ class Universe:
             issuer = self._issuer(process, rng, ledger)
             if rng.random() < 0.3:
                 await ledger.plan([reward.intent for reward in self.rewards], partner_id="Acme1")
-            jobs = [process.create_task(self._guarded(process, self._recover(issuer, Random(rng.random()))))]  # noqa: S311
+            jobs = [process.create_task(self._guarded(process, self._recover(issuer, Random(rng.random()))))]
             for reward in self.rewards:
-                mine = Random(rng.random())  # noqa: S311
+                mine = Random(rng.random())
                 for _ in range(rng.choice((1, 1, 1, 2))):
                     serve = self._serve(process, issuer, reward, mine)
                     jobs.append(process.create_task(self._guarded(process, serve)))
@@ -260,7 +270,7 @@ class Universe:
             throttle=NoThrottle(),
             retry=RetryPolicy(max_attempts=rng.choice((1, 1, 3)), quota=10_000),
             clock=process.clock,
-            rng=Random(rng.random()),  # noqa: S311
+            rng=Random(rng.random()),
         )
         return Issuer(session, ledger, on_unknown=self.issuer_policy)
 
@@ -275,20 +285,22 @@ class Universe:
         await asyncio.sleep(rng.choice((0.0, rng.uniform(0, 3), rng.uniform(0, 60))))
         for attempt in range(rng.choice((1, 2, 4, 8))):
             if reward.undo_at is not None and self.machine.now >= reward.undo_at and rng.random() < 0.9:
-                await self._undo(process, issuer, reward, rng)
+                await self._undo(issuer, reward, rng)
             else:
                 await self._issue(process, issuer, reward, rng)
             await asyncio.sleep(rng.choice((0.1, 5.0, 30.0, 1000.0 * (attempt + 1))))
         if reward.undo_at is not None:
             await asyncio.sleep(max(0.0, reward.undo_at - self.machine.now))
-            await self._undo(process, issuer, reward, rng)
+            await self._undo(issuer, reward, rng)
 
     async def _issue(self, process: Process, issuer: Issuer, reward: Reward, rng: Random) -> None:
         began = self.machine.steps
         patience = rng.choice((None, None, rng.uniform(0, 0.2), rng.uniform(0, 10)))
         try:
             async with asyncio.timeout(patience):
-                given = await self.call(issuer, reward, rng.choice(self.policies), rng.choice((2.0, 60.0, 3600.0, 2 * DAY)))
+                given = await self.call(
+                    issuer, reward, rng.choice(self.policies), rng.choice((2.0, 60.0, 3600.0, 2 * DAY))
+                )
         except TimeoutError:
             return
         except AgcodError as error:
@@ -297,7 +309,9 @@ class Universe:
         reward.handed_out.append(HandedOut(began, *given))
         self._check_hand_out(reward, began, given, frozen=bool(process.freezes))
 
-    async def call(self, issuer: Issuer, reward: Reward, policy: Any, budget: float) -> tuple[str | None, str | None]:
+    async def call(
+        self, issuer: Issuer, reward: Reward, policy: Any, budget: float
+    ) -> tuple[str | None, str | None]:
         match reward.kind:
             case "create":
                 card = await issuer.issue(reward.reference, reward.value, on_unknown=policy, budget=budget)
@@ -307,7 +321,9 @@ class Universe:
                     reward.reference, reward.card_number, reward.value, on_unknown=policy, budget=budget
                 )
             case "load":
-                await issuer.load(reward.reference, reward.value, reward.account, on_unknown=policy, budget=budget)
+                await issuer.load(
+                    reward.reference, reward.value, reward.account, on_unknown=policy, budget=budget
+                )
         return None, None
 
     def _failed(self, process: Process, reward: Reward, began: int, error: AgcodError) -> None:
@@ -326,7 +342,7 @@ class Universe:
             if self._live_now(reward):
                 self.wrong.append(f"{reward.reference}: told {error!r}, and something lives")
 
-    async def _undo(self, process: Process, issuer: Issuer, reward: Reward, rng: Random) -> None:
+    async def _undo(self, issuer: Issuer, reward: Reward, rng: Random) -> None:
         if await issuer._ledger.get(reward.reference) is None:
             return
         began = self.machine.steps
@@ -359,9 +375,13 @@ class Universe:
         return [key for key in reward.ids if key in book and book[key].is_live]
 
     def _book(self, kind: str) -> dict[str, Any]:
-        return {"create": self.state.cards, "activate": self.state.activations, "load": self.state.loads}[kind]
+        return {"create": self.state.cards, "activate": self.state.activations, "load": self.state.loads}[
+            kind
+        ]
 
-    def _check_hand_out(self, reward: Reward, began: int, given: tuple[str | None, str | None], *, frozen: bool) -> None:
+    def _check_hand_out(
+        self, reward: Reward, began: int, given: tuple[str | None, str | None], *, frozen: bool
+    ) -> None:
         live = self._live_now(reward)
         if reward.undone is not None and reward.undone < began:
             self.wrong.append(f"{reward.reference}: handed out after it was undone")
@@ -430,7 +450,10 @@ class Universe:
             self.wrong.append(f"{name}: undone, and lives")
         if reward.too_late and not live:
             self.wrong.append(f"{name}: too late to be undone, and dead")
-        last = max((one.step for ids in self._sent(reward).values() for one in ids if one.operation in FORWARD), default=-1)
+        last = max(
+            (one.step for ids in self._sent(reward).values() for one in ids if one.operation in FORWARD),
+            default=-1,
+        )
         if live and reward.refusals and last <= reward.refusals[-1]:
             self.wrong.append(f"{name}: a caller was told that it was refused, and it lives")
 
@@ -457,7 +480,9 @@ class Universe:
 
     def _run(self) -> None:
         machine = self.machine
-        machine.run(lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon, max_steps=100_000)
+        machine.run(
+            lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon, max_steps=100_000
+        )
         self.is_calm = True
         for process in machine.processes:
             if process.is_alive:
@@ -467,7 +492,7 @@ class Universe:
         machine.now = max([self.horizon, *(end for _, end, _ in self.network.weather.outages)])
         self._top_up()
         self.faults = self.network.weather.by_kind
-        self.network.weather = Weather(Random(0))  # noqa: S311
+        self.network.weather = Weather(Random(0))
         calm = Process(machine, "calm")
         calm.create_task(self._guarded(calm, self._calm(calm)))
         machine.run(lambda: self.is_over or bool(self.wrong), limit=machine.now + 3 * DAY)
@@ -485,7 +510,9 @@ class Universe:
             for round_number in range(200):
                 await issuer.recover()
                 self.entries = [entry async for entry in ledger.entries()]
-                if all(entry.state in ("issued", "refused", "reversed", "abandoned") for entry in self.entries):
+                if all(
+                    entry.state in ("issued", "refused", "reversed", "abandoned") for entry in self.entries
+                ):
                     break
                 await asyncio.sleep(30.0 if round_number < 20 else 600.0)
             # Whatever is still under way arrives now.
