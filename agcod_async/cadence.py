@@ -31,7 +31,7 @@ def next_time(now: datetime, since: datetime, rng: Random) -> datetime:
 
 
 def after_attempts(now: datetime, attempts: int, rng: Random) -> datetime:
-    """Return when to try again what has not left: each second ten times, then after a growing, random wait."""
+    """Return when to send what has not left: each second ten times, then after a growing, random wait."""
     if attempts <= QUICK.total_seconds():
         return now + timedelta(seconds=1)
     doubled = 2.0 ** min(attempts - 10, 20)

@@ -96,7 +96,7 @@ def _flag(field: str, value: object) -> None:
         raise ConfigurationError(f"{field}: True or False is needed, got {value!r}")
 
 
-def _nested(field: str, value: object, kind: type[Shape]) -> None:
+def _nested(field: str, value: object, kind: type[Struct]) -> None:
     if not isinstance(value, kind):
         raise ConfigurationError(f"{field}: expected {kind.__name__}, got {type(value).__name__}")
     check_shape(value)

@@ -93,11 +93,9 @@ class Driver:
         """Repeat the forward request of an issued entry; its answer counts if nobody reverses the entry."""
         try:
             response = await self.repeat(entry)
-        except PostconditionError as error:
-            if not _is_dead(error):
-                return Step(entry, error=error)
-            return Step(await self._ledger.save(states.settle_refunded(entry, self._now())), error=error)
         except AgcodError as error:
+            if _is_dead(error):
+                entry = await self._ledger.save(states.settle_refunded(entry, self._now()))
             return Step(entry, error=error)
         return Step(await self._settled(entry, response), response)
 
@@ -156,7 +154,7 @@ class Driver:
                     program_id=entry.program_id,
                     product_type=entry.product_type,
                 )
-            case "load":
+            case _:
                 assert entry.account is not None
                 return await session.load_amazon_balance(
                     entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
@@ -170,7 +168,7 @@ class Driver:
             case "activate":
                 assert entry.card_number is not None
                 await session.deactivate_gift_card(entry.request_id, entry.card_number)
-            case "load":
+            case _:
                 assert entry.account is not None
                 await session.void_amazon_balance_load(
                     entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
@@ -183,7 +181,7 @@ class Driver:
     def _after_refusal(self, entry: Entry, error: AgcodError) -> Entry:
         """Return what a forward request that failed makes of its entry."""
         now = self._now()
-        if isinstance(error, PostconditionError) and _is_dead(error):
+        if _is_dead(error):
             return states.settle_refunded(entry, now)
         was_executed = error.outcome == "unknown"
         if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
@@ -214,12 +212,10 @@ class Driver:
         entry = await self._ledger.save(states.bury(entry, self._now()))
         try:
             await self.repeat(entry)
-        except PostconditionError as error:
+        except AgcodError as error:
             if _is_dead(error):
                 return Step(await self._buried(entry), error=reason)
-            return Step(await self._ledger.save(self._later(entry, error)), error=error)
-        except AgcodError as error:
-            return Step(await self._ledger.save(self._later(entry, error)), error=error)
+            reason = error
         return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
 
     def _later(self, entry: Entry, error: AgcodError) -> Entry:
@@ -243,8 +239,11 @@ class Driver:
         return self._session.clock()
 
 
-def _is_dead(error: PostconditionError) -> bool:
-    response = error.response
-    if not isinstance(response, CreateGiftCardResponse | ActivateGiftCardResponse):
-        return False
-    return response.card_info is not None and response.card_info.card_status in _DEAD
+def _is_dead(error: AgcodError) -> bool:
+    """Whether the service showed what was asked for, and that it lives no more."""
+    response = error.response if isinstance(error, PostconditionError) else None
+    return (
+        isinstance(response, CreateGiftCardResponse | ActivateGiftCardResponse)
+        and response.card_info is not None
+        and response.card_info.card_status in _DEAD
+    )

@@ -75,7 +75,7 @@ class Issuer:
         self._session = session
         self._ledger = ledger
         self._driver = Driver(session, ledger)
-        self._on_unknown = _policy(on_unknown)
+        self._on_unknown: OnUnknown = _policy(on_unknown)
         self._budget = _seconds(budget)
         self._ceilings = Ceilings(ceiling, run_ceiling)
         self._drives: dict[Intent | str, asyncio.Task[Step]] = {}
@@ -213,9 +213,9 @@ class Issuer:
     # Driving one reference
 
     async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:
-        policy = self._on_unknown if on_unknown is None else _policy(on_unknown)
+        policy: OnUnknown = self._on_unknown if on_unknown is None else _policy(on_unknown)
         self._ceilings.check(intent)
-        # Who asks for the same joins the drive that is under way; who asks for another value meets the ledger.
+        # Who asks for the same joins the drive under way; who asks for another value meets the ledger.
         step = await self._driven(intent, partial(self._issue_move, intent, policy), _is_unissued, budget)
         if step.entry.state == "issued" and step.response is not None:
             return step
@@ -234,7 +234,7 @@ class Issuer:
             chain = self._chain(is_open, self._budget if budget is None else _seconds(budget))
             task = asyncio.get_running_loop().create_task(chain(move))
             self._drives[key] = task
-            task.add_done_callback(lambda done: self._ended(key, done))
+            task.add_done_callback(partial(self._ended, key))
         return await asyncio.shield(task)
 
     def _ended(self, key: Intent | str, task: asyncio.Task[Step]) -> None:

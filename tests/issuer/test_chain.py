@@ -112,7 +112,7 @@ async def test_burying_goes_on_through_refusals_and_faults():
 
 
 async def test_a_card_that_is_refunded_already_is_dead():
-    """After the ledger was lost, an id may stand for a card that was replaced: the next id is the living one."""
+    """After the ledger was lost, an id may stand for a replaced card: the next id is the living one."""
     from agcod_async.ledger import MemoryLedger
 
     async with world(on_unknown="replace") as w:

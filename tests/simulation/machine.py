@@ -80,7 +80,7 @@ class Machine:
         return True
 
     def end(self) -> None:
-        """Free what killed processes hold: only now may their `finally` blocks run, when nothing counts any more."""
+        """Free what killed processes hold: their `finally` blocks run now, when nothing counts any more."""
         for process in self.processes:
             process.is_alive = False
             for task in process.tasks:

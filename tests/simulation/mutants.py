@@ -184,12 +184,11 @@ MUTANTS = (
         "if isinstance(error, CONFIGURED_WRONGLY):",
     ),
     Mutant(
-        "another card of the same id is not looked at when it is fetched",
+        "a fetched card is handed out though it is dead",
         "driver",
-        "            return Step(await self._ledger.save(states.settle_refunded(entry, self._now())), error=error)\n"
-        "        except AgcodError as error:\n            return Step(entry, error=error)",
-        "            return Step(entry, error.response)\n"
-        "        except AgcodError as error:\n            return Step(entry, error=error)",
+        "            if _is_dead(error):\n"
+        "                entry = await self._ledger.save(states.settle_refunded(entry, self._now()))\n",
+        "            if _is_dead(error):\n                return Step(entry, error.response)\n",
     ),
 )
 
