@@ -48,7 +48,10 @@ class CallObserver:
         return error.is_retry_safe
 
     def _corrects_skew(self, error: ClockSkewError) -> bool:
-        skew = None if self._skew_corrected else self._clock.learn(error)
+        if self._skew_corrected:
+            self._clock.forget()
+            return False
+        skew = self._clock.learn(error)
         if skew is None:
             return False
         self._skew_corrected = True

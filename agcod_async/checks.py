@@ -10,6 +10,7 @@ from msgspec.structs import fields
 
 from .errors import ConfigurationError
 from .model import Account, TransactionSource
+from .secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +48,11 @@ def check_prefix(field: str, request_id: str, partner_id: str, *, mock_ids: bool
     """Refuse an id that does not begin with the partner id, mock ids excepted where they mean something."""
     if request_id.startswith(partner_id):
         return
+    shown = redact(request_id)
     if not is_mock_id(request_id):
-        raise ConfigurationError(f"{field}: {request_id!r} must begin with the partner id {partner_id!r}")
+        raise ConfigurationError(f"{field}: {shown!r} must begin with the partner id {partner_id!r}")
     if not mock_ids:
-        raise ConfigurationError(f"{field}: {request_id!r} is a mock id, which only the sandbox knows")
+        raise ConfigurationError(f"{field}: {shown!r} is a mock id, which only the sandbox knows")
 
 
 def check_reference(reference: object) -> None:

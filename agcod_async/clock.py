@@ -54,3 +54,7 @@ class SkewedClock:
             return None
         self._skew = skew
         return skew
+
+    def forget(self) -> None:
+        """Trust this machine again: the correction did not help."""
+        self._skew = timedelta(0)

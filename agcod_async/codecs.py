@@ -180,6 +180,8 @@ def _refuse_dtd(*_: object) -> None:
     raise UnreadableBody("XML with a DTD")
 
 
+_RECORD_FIELDS = frozenset({"activityStatus", "activityTime", "activityType", "gcId", "requestId"})
+
 # The element whose children are records, whatever each child is called.
 _RECORDS = "cardActivityList"
 
@@ -187,15 +189,13 @@ _RECORDS = "cardActivityList"
 def _records(node: object) -> list[Any]:
     """Return the records that *node* encloses, or that it is where the enclosing element is repeated."""
     if isinstance(node, list):
-        return [record for each in node for record in ([each] if _has_text(each) else _records(each))]
+        return [record for each in node for record in _records(each)]
+    if isinstance(node, dict) and not _RECORD_FIELDS.isdisjoint(node):
+        return [node]
     found: list[Any] = []
     for child in node.values() if isinstance(node, dict) else ():
         found.extend(child if isinstance(child, list) else [child])
     return found
-
-
-def _has_text(node: object) -> bool:
-    return isinstance(node, dict) and any(isinstance(value, str) for value in node.values())
 
 
 JSON = JSONCodec()

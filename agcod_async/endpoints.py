@@ -62,6 +62,12 @@ class Endpoint:
     ca_file: str | None = None
     """A PEM file of the authorities trusted for a custom endpoint instead of the public ones."""
 
+    def __post_init__(self) -> None:
+        if self.scheme != "https" and not _is_loopback(urlsplit(self.origin).hostname or ""):
+            raise ConfigurationError(
+                f"url: {self.host} is not this machine: use https, or money travels in the clear"
+            )
+
     @property
     def origin(self) -> str:
         """Scheme and authority, ready for a path to follow."""
@@ -122,10 +128,6 @@ class Endpoint:
         if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
             raise ConfigurationError(
                 "url: only scheme, host and port belong in it: the path is the operation's"
-            )
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise ConfigurationError(
-                f"url: {host} is not this machine: use https, or money travels in the clear"
             )
         if not region:
             raise ConfigurationError(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Outcome = Literal["refused", "unknown", "not_sent"]
 """What is known about the money when a call ends in an error.
 
-``refused``: nothing was issued by this call. ``not_sent``: the request never left this machine.
+``refused``: this call changed nothing. ``not_sent``: the request never left this machine.
 ``unknown``: the request may have been executed; repeating it with the same id finds out.
 """
 
@@ -40,7 +40,9 @@ class AgcodError(Exception):
         call = " ".join(filter(None, (self.operation, self.request_id)))
         text = ": ".join(filter(None, (call, self._summary())))
         if self.outcome == "unknown":
-            text += " [outcome unknown: repeat with the same id to find out]"
+            text += " [outcome unknown" + (
+                ": repeat with the same id to find out]" if self.request_id else "]"
+            )
         return text
 
     def _summary(self) -> str:
@@ -193,7 +195,8 @@ class PostconditionError(ResponseError):
     The service said SUCCESS, but not about the live card that was asked for.
 
     The card was refunded, or has another amount or currency (the id was used before). No new money
-    was spent. When the answer names another *id*, it proves nothing and the outcome is unknown.
+    was spent. When the answer names another id or card, or a status that is not known to be a dead
+    card's, it proves nothing and the outcome is unknown.
     """
 
     outcome: Outcome = "refused"

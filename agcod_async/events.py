@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, ClassVar
@@ -56,6 +56,16 @@ class UnlistedCurrency(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityIncomplete(Event):
+    """The pages of activity ended before as many records had come as were announced."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    received: int
+    announced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateChanged(Event):
     """The throttle lets another number of requests per second pass than before."""
 
@@ -92,9 +102,11 @@ class Hooks:
     """Who is told of events: the log, and the hooks of the user."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
+        if not isinstance(hooks, Iterable):
+            raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
         for hook in hooks:
-            if iscoroutinefunction(hook):
-                raise ConfigurationError(f"hooks: {hook!r} is a coroutine function; give one that is called")
+            if not callable(hook) or iscoroutinefunction(hook):
+                raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
         self._hooks = tuple(hooks)
 
     def emit(self, event: Event) -> None:

@@ -27,8 +27,7 @@ class Lifetime:
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the session's loop, which is the one of its first call; refuse any other."""
-        if self.is_over:
-            raise ConfigurationError("this session is closed: make a new one")
+        self.check()
         running = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = running
@@ -37,6 +36,11 @@ class Lifetime:
                 "this session belongs to another event loop, where its connections are: make one per loop"
             )
         return running
+
+    def check(self) -> None:
+        """Refuse to go on after the end: asked again before each request leaves."""
+        if self.is_over:
+            raise ConfigurationError("this session is closed: make a new one")
 
     def own(self, part: Closable) -> None:
         """Close *part* in the end."""

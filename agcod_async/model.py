@@ -30,12 +30,12 @@ class Response(Shape, frozen=True, kw_only=True, dict=True):
         """
         The fields of the answer that this version has no name for, under their wire names.
 
-        Text in the form of a claim code comes as a :class:`ClaimCode`. Empty after pickling, and where they
-        cannot be read.
+        Text that looks like a claim code, or is called a code, comes as a :class:`ClaimCode`. Empty after
+        pickling, and where they cannot be read.
         """
         parse: Callable[[], Mapping[str, object]] = self.__dict__.get("_parse", dict)
         known = {each.encode_name for each in fields(self)}
-        return {name: _guarded(value) for name, value in parse().items() if name not in known}
+        return {name: _guarded(name, value, _DEEPEST) for name, value in parse().items() if name not in known}
 
     def with_document(self, parse: Callable[[], Mapping[str, object]]) -> Self:
         """Remember how to read the whole answer again; a closure, so that no repr shows the bytes."""
@@ -50,13 +50,18 @@ class Response(Shape, frozen=True, kw_only=True, dict=True):
         return replace(self, **secrets)
 
 
-def _guarded(value: object) -> object:
-    if isinstance(value, str) and looks_like_claim_code(value):
-        return ClaimCode(value)
+# Levels of an unknown field that are kept; the service's own have five.
+_DEEPEST = 16
+
+
+def _guarded(name: str, value: object, depth: int) -> object:
+    if isinstance(value, str):
+        is_code = "code" in name.lower() and name not in ("currencyCode", "errorCode")
+        return ClaimCode(value) if is_code or looks_like_claim_code(value.strip()) else value
     if isinstance(value, dict):
-        return {key: _guarded(each) for key, each in value.items()}
+        return {key: _guarded(key, each, depth - 1) for key, each in value.items()} if depth else None
     if isinstance(value, list):
-        return [_guarded(each) for each in value]
+        return [_guarded(name, each, depth - 1) for each in value] if depth else None
     return value
 
 

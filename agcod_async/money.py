@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, InvalidOperation
+import re
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,8 @@ _DIGITS = {
     **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND"), 0),
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
+# Decimal reads more: exponents, underscores, the digits of every script.
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _CEILING = Decimal(10) ** 12
 # The caller's context may be too coarse for money.
 _CONTEXT = Context(prec=28)
@@ -96,7 +99,6 @@ def _decimal(amount: object) -> Decimal:
         raise ConfigurationError(
             f"amount is a {type(amount).__name__}: give str, int or Decimal, such as Money('25.00', 'USD')"
         )
-    try:
-        return Decimal(amount)
-    except InvalidOperation:
-        raise ConfigurationError("amount is not a number: give one such as Money('25.00', 'USD')") from None
+    if isinstance(amount, str) and not _PLAIN.fullmatch(amount):
+        raise ConfigurationError("amount is not a plain number: give one such as Money('25.00', 'USD')")
+    return Decimal(amount)

@@ -35,6 +35,9 @@ O = TypeVar("O", bound=Response)  # noqa: E741  (what comes out)
 
 SUCCESS = "SUCCESS"
 
+# What is plainly no live card. The set of statuses is open: any other may well be one.
+_DEAD = frozenset({"RefundedToPurchaser", "Expired", "AwaitingActivation"})
+
 # Operations whose answers must repeat the id: seen on the wire, and money hangs on it.
 _ECHOED = (CreateGiftCardResponse, ActivateGiftCardResponse)
 
@@ -143,6 +146,8 @@ def _verify(operation: Operation[Shape, O], shape: Shape, answer: O, response: H
     """Hold a SUCCESS against what was asked for: after a cancel, a create still says SUCCESS."""
     check = _Check(operation, shape, answer, facts_of(response))
     check.id()
+    check.same("card_number", getattr(answer, "card_info", None))
+    check.same("gc_id", answer)
     match answer:
         case CreateGiftCardResponse():
             check.present("gcClaimCode", answer.gc_claim_code)
@@ -171,8 +176,12 @@ class _Check:
         self._answer = answer
         self._facts = facts
 
-    def wrong(self, reason: str) -> PostconditionError:
-        return PostconditionError(reason, response=self._answer, **self._facts)
+    def wrong(self, reason: str, *, proves_nothing: bool = False) -> PostconditionError:
+        error = PostconditionError(reason, response=self._answer, **self._facts)
+        if proves_nothing:
+            # It leaves open what became of the card that was asked for.
+            error.outcome = "unknown"
+        return error
 
     def present(self, field: str, value: object) -> None:
         if value is None:
@@ -187,18 +196,22 @@ class _Check:
         if echoed is None and isinstance(self._answer, _ECHOED) and not is_mock_id(asked):
             self.present(field, None)
         if echoed is not None and echoed != asked:
-            error = self.wrong(f"the answer is about {redact(echoed)}")
-            # It proves nothing about the card that was asked for.
-            error.outcome = "unknown"
-            raise error
+            raise self.wrong(f"the answer is about {redact(echoed)}", proves_nothing=True)
+
+    def same(self, field: str, holder: object) -> None:
+        """The card that was named is the one that is answered about, where both are."""
+        asked, answered = getattr(self._shape, field, None), getattr(holder, field, None)
+        if asked is not None and answered is not None and asked != answered:
+            raise self.wrong(f"the answer is about another {field}", proves_nothing=True)
 
     def card(self, card: CardInfo | None, live: str) -> None:
         self.present("cardInfo", card)
         assert card is not None
         self.present("cardInfo.cardStatus", card.card_status)
         self.present("cardInfo.value", card.value)
-        if card.card_status != live:
-            raise self.wrong(f"the card is {redact(card.card_status or '')}, not {live}")
+        status = card.card_status or ""
+        if status != live:
+            raise self.wrong(f"the card is {redact(status)}, not {live}", proves_nothing=status not in _DEAD)
         asked: Money = getattr(self._shape, "value")  # noqa: B009
         if card.value != asked:
             raise self.wrong(f"the card has {redact(str(card.value))}, not {asked}: the id was used before")

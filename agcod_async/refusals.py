@@ -66,6 +66,12 @@ _NAMES: Mapping[type[ServiceError], tuple[str, ...]] = {
     ),
 }
 
+RESEND = "RESEND"
+_THROTTLED = "Rate exceeded"
+
+# The statuses of HTTP that say: this request, as it is, was not and will not be executed.
+_PLAINLY_REFUSED = frozenset({400, 404, 405, 411, 413, 414, 415, 422, 431})
+
 CLOCK_WINDOW = timedelta(minutes=15)
 """How far a signature's time may be off (Incentives API, "Signing requests")."""
 
@@ -88,12 +94,11 @@ class Verdict:
         exception = (
             headers.get("x-amzn-errortype") or tree.get("__type") or (root if "Exception" in root else None)
         )
+        statuses = [each.get(key) for each in (tree, inner) for key in ("status", "statusCode")]
         return cls(
-            status=_first(
-                tree.get("status"), tree.get("statusCode"), inner.get("status"), inner.get("statusCode")
-            ),
-            error_code=_first(tree.get("errorCode")),
-            error_type=_first(tree.get("errorType"), _bare_name(exception)),
+            status=RESEND if RESEND in statuses else _first(*statuses),
+            error_code=_short(tree.get("errorCode")),
+            error_type=_short(tree.get("errorType")) or _short(_bare_name(exception)),
             text=_first(tree.get("message"), tree.get("Message")),
             has_message="message" in tree or "Message" in tree,
         )
@@ -133,7 +138,7 @@ def facts_of(response: HTTPResponse) -> dict[str, Any]:
     retry_after = response.headers.get("retry-after", "")
     return {
         "http_status": response.status,
-        "aws_request_id": response.headers.get("x-amzn-requestid"),
+        "aws_request_id": _short(response.headers.get("x-amzn-requestid")),
         "retry_after": float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
     }
 
@@ -144,16 +149,20 @@ def signing_time(headers: Mapping[str, str]) -> datetime:
 
 
 def _kind(verdict: Verdict, http_status: int) -> type[ResponseError]:
-    code = verdict.error_code
-    if verdict.status == "RESEND" or (code or "").startswith("F4"):
+    code = verdict.error_code or ""
+    by_code = _CODES.get(code[:2], UnknownServiceError)
+    if verdict.status == RESEND or by_code is ResendError:
         return ResendError
-    # The text of a coded error may quote the caller's data, so there only the name counts.
-    label = verdict.error_type if code else f"{verdict.error_type} {verdict.text}"
-    for named, names in _NAMES.items():
-        if any(name in (label or "").lower() for name in names):
-            return named
+    # What failed inside the service may have been executed, whatever name it has or text it quotes.
+    is_failure = by_code.outcome == "unknown" if code else http_status >= 500
+    says_more = not (code or is_failure) or (verdict.text or "").strip() == _THROTTLED
+    label = f"{verdict.error_type} {verdict.text}" if says_more else verdict.error_type
+    if not (code and is_failure):
+        for named, names in _NAMES.items():
+            if any(name in (label or "").lower() for name in names):
+                return named
     if code or verdict.status:
-        return _CODES.get((code or "")[:2], UnknownServiceError)
+        return by_code
     return _by_status(http_status, has_message=verdict.has_message)
 
 
@@ -164,13 +173,18 @@ def _by_status(http_status: int, *, has_message: bool) -> type[ResponseError]:
         return GatewayFault
     if has_message and http_status in (401, 403):
         return CredentialsError
-    if has_message and http_status >= 400:
+    if has_message and http_status in _PLAINLY_REFUSED:
         return InvalidRequestError
     return MalformedResponse
 
 
 def _first(*values: object) -> str | None:
     return next((value for value in values if isinstance(value, str) and value), None)
+
+
+def _short(value: object) -> str | None:
+    """Return a name or code of the service, cleaned of what has no place in a message."""
+    return redact(value)[:100] if isinstance(value, str) and value else None
 
 
 def _bare_name(exception: object) -> str | None:

@@ -28,7 +28,10 @@ class RetryPolicy:
     """Attempts of one call, the first one included; 1 switches retries off."""
 
     max_elapsed: float = 30.0
-    """No attempt begins later than this after the call's first attempt has failed."""
+    """
+    Nothing is repeated later than this after the call's first attempt has failed. The throttle's line
+    comes on top: bound it with ``max_wait``.
+    """
 
     base_delay: float = 0.05
     """The longest first wait; it doubles with each attempt."""
@@ -109,7 +112,7 @@ class Attempts(RetryCallState):
         _TENACITY.begin()
         self._retries = retries
         self._observer = observer
-        self._unknown = False
+        self._last_unknown: AgcodError | None = None
         self._first_failure: float | None = None
 
     def __aiter__(self) -> Self:
@@ -125,14 +128,18 @@ class Attempts(RetryCallState):
         """Whether the outcome of this attempt asks for another one."""
         error = self.outcome.exception() if self.outcome else None
         if not isinstance(error, AgcodError):
+            if self._last_unknown is not None and isinstance(error, Exception):
+                # A clock or a throttle of the caller's failed: what may have been executed stays unknown.
+                raise self._last_unknown from error
             return False
         error.attempts = self.attempt_number
         again = self._observer.failed(error)
         # A refusal of this attempt says nothing about an earlier one that may still be on its way;
         # an answer about the card itself does.
-        self._unknown |= error.outcome == "unknown"
-        if self._unknown and not isinstance(error, PostconditionError):
+        if self._last_unknown is not None and not isinstance(error, PostconditionError):
             error.outcome = "unknown"
+        if error.outcome == "unknown":
+            self._last_unknown = error
         return again
 
     def delay(self) -> float:

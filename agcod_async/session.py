@@ -17,6 +17,7 @@ from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
 from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
 from .dates import wire_date
+from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
 from .errors import ConfigurationError
 from .events import Hook, Hooks, UnlistedCurrency
@@ -29,12 +30,10 @@ from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Unpack
-
-    from .endpoints import Endpoint
 
 _CODECS: Mapping[str, codecs.Codec] = {"json": codecs.JSON, "xml": codecs.XML}
 
@@ -114,6 +113,12 @@ class AgcodSession:
         rng: Random | None = None,
     ) -> None:
         check_partner_id(partner_id)
+        if not isinstance(endpoint, Endpoint):
+            raise ConfigurationError("endpoint: an Endpoint is needed, such as Endpoint.NA_SANDBOX")
+        if not hasattr(credentials, "get_credentials"):
+            raise ConfigurationError(
+                "credentials: Credentials, or an object with get_credentials(), are needed"
+            )
         if wire_format not in _CODECS:
             raise ConfigurationError(f"wire_format: {wire_format!r} is neither 'json' nor 'xml'")
         if transport is not None and http_client is not None:
@@ -122,7 +127,7 @@ class AgcodSession:
         self.endpoint = endpoint
         self._credentials = credentials
         self._hooks = Hooks(hooks)
-        self.rng = rng or SystemRandom()
+        self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
         self._signer = SigV4Signer(endpoint.region)
@@ -207,11 +212,11 @@ class AgcodSession:
             PostconditionError: the id belongs to a card that was refunded, or has another value.
             AgcodError: with ``outcome == "unknown"`` the card may exist: call again with the same id.
         """
-        self._note_currency(value)
+        amount = self._payable("value", value)
         shape = model.CreateGiftCardRequest(
             creation_request_id=creation_request_id,
             partner_id=self.partner_id,
-            value=payable("value", value),
+            value=amount,
             program_id=program_id,
             product_type=product_type,
             external_reference=external_reference,
@@ -254,12 +259,12 @@ class AgcodSession:
             program_id: for resellers, at most 100 characters.
             product_type: for product vouchers, at most 50 characters.
         """
-        self._note_currency(value)
+        amount = self._payable("value", value)
         shape = model.ActivateGiftCardRequest(
             activation_request_id=activation_request_id,
             partner_id=self.partner_id,
             card_number=card_number,
-            value=payable("value", value),
+            value=amount,
             program_id=program_id,
             product_type=product_type,
         )
@@ -329,8 +334,13 @@ class AgcodSession:
         *,
         page_size: int = 1000,
         show_no_ops: bool = False,
-    ) -> AsyncIterator[model.CardActivity]:
-        """Return all records from *utc_start_date* to *utc_end_date*, ascending; a page per second."""
+    ) -> AsyncGenerator[model.CardActivity, None]:
+        """
+        Return all records from *utc_start_date* to *utc_end_date*, ascending; a page per second.
+
+        A hook is told (ActivityIncomplete) when fewer come than the service announced.
+        """
+        wire_date(utc_start_date, "utc_start_date"), wire_date(utc_end_date, "utc_end_date")
 
         async def fetch(page_index: int) -> model.GetGiftCardActivityPageResponse:
             alphanumerics = string.ascii_letters + string.digits
@@ -344,7 +354,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch)
+        return paging.records(fetch, self._hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -415,8 +425,7 @@ class AgcodSession:
         account: model.Account,
         transaction_source: model.TransactionSource | None,
     ) -> L:
-        self._note_currency(amount)
-        value = payable("amount", amount)
+        value = self._payable("amount", amount)
         return kind(
             load_balance_request_id=load_balance_request_id,
             partner_id=self.partner_id,
@@ -436,6 +445,7 @@ class AgcodSession:
             with attempt:
                 await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
                 credentials = await credentials_of(self._credentials)
+                self._lifetime.check()
                 # Signed last, because a signature is only good for minutes.
                 signed = self._signer.sign(request, credentials, at=self._clock.now())
                 sent = clock()
@@ -479,10 +489,14 @@ class AgcodSession:
             hooks=self._hooks,
         )
 
-    def _note_currency(self, value: Money) -> None:
+    def _payable(self, field: str, value: Money) -> Money:
+        amount = payable(field, value)
         known = self.endpoint.currencies
-        if known and isinstance(value, Money) and value.currency_code not in known:
-            self._hooks.emit(UnlistedCurrency(currency_code=value.currency_code, endpoint=self.endpoint.name))
+        if known and amount.currency_code not in known:
+            self._hooks.emit(
+                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
+            )
+        return amount
 
 
 @cache

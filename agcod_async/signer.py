@@ -7,7 +7,7 @@ import hmac
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -25,6 +25,15 @@ SERVICE = "AGCODService"
 _sha256 = hashlib.sha256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class _Moment(NamedTuple):
+    """A second, as signatures write it."""
+
+    second: int | None
+    stamp: str
+    scope: str
+    preamble: str
 
 
 class SigV4Signer:
@@ -58,56 +67,53 @@ class SigV4Signer:
         self._names = sorted(signed_headers)
         self._signed_headers = ";".join(sorted((*signed_headers, date_header)))
         self._values = itemgetter(*self._names)
-        self._second = -1
-        self._stamp = self._scope = self._preamble = ""
+        self._moment = _Moment(None, "", "", "")
         # A request differs from the one before it in date and body only, a key is good for a day.
         self._frame = lru_cache(maxsize=64)(self._make_frame)
         self._pads = lru_cache(maxsize=8)(self._make_pads)
 
     def sign(self, request: HTTPRequest, credentials: Credentials, *, at: datetime) -> HTTPRequest:
         """Return a copy of *request* that carries its date and its signature, good for 15 minutes."""
-        self._set_time(at)
-        digest = _sha256(self._canonical(request).encode()).hexdigest()
-        inner, outer = self._pads(credentials.secret_access_key.reveal(), self._stamp[:8])
+        _, stamp, scope, preamble = self._moment_of(at)
+        digest = _sha256(self._canonical(request, stamp).encode()).hexdigest()
+        inner, outer = self._pads(credentials.secret_access_key.reveal(), stamp[:8])
         inner, outer = inner.copy(), outer.copy()
-        inner.update(f"{self._preamble}{digest}".encode())
+        inner.update(f"{preamble}{digest}".encode())
         outer.update(inner.digest())
         authorization = (
-            f"{ALGORITHM} Credential={credentials.access_key_id}/{self._scope}, "
+            f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
             f"SignedHeaders={self._signed_headers}, Signature={outer.hexdigest()}"
         )
-        headers = {**request.headers, self._date_header: self._stamp, "authorization": authorization}
+        headers = {**request.headers, self._date_header: stamp, "authorization": authorization}
         return replace(request, headers=headers)
 
     def canonical_request(self, request: HTTPRequest, *, at: datetime) -> str:
         """Return what is hashed: the service prints the same text when it refuses a signature."""
-        self._set_time(at)
-        return self._canonical(request)
+        return self._canonical(request, self._moment_of(at).stamp)
 
     def string_to_sign(self, canonical_request: str, *, at: datetime) -> str:
         """Return what the derived key signs."""
-        self._set_time(at)
-        digest = _sha256(canonical_request.encode()).hexdigest()
-        return f"{self._preamble}{digest}"
+        return self._moment_of(at).preamble + _sha256(canonical_request.encode()).hexdigest()
 
     def credential_scope(self, at: datetime) -> str:
         """Return day, region, service and terminator, for example ``20240131/us-east-1/…``."""
-        self._set_time(at)
-        return self._scope
+        return self._moment_of(at).scope
 
-    def _set_time(self, at: datetime) -> None:
+    def _moment_of(self, at: datetime) -> _Moment:
         if at.tzinfo is None:
-            raise ConfigurationError("at: a signature needs a datetime with a time zone")
+            raise ConfigurationError("clock: a signature needs a datetime with a time zone")
         second = int(at.timestamp())
-        if second != self._second:
-            self._stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-            self._scope = f"{self._stamp[:8]}/{self._scope_tail}"
-            self._preamble = f"{ALGORITHM}\n{self._stamp}\n{self._scope}\n"
-            self._second = second
+        # Written once a second, and whole, so that threads may share a signer.
+        moment = self._moment
+        if moment[0] != second:
+            stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+            scope = f"{stamp[:8]}/{self._scope_tail}"
+            moment = self._moment = _Moment(second, stamp, scope, f"{ALGORITHM}\n{stamp}\n{scope}\n")
+        return moment
 
-    def _canonical(self, request: HTTPRequest) -> str:
+    def _canonical(self, request: HTTPRequest, stamp: str) -> str:
         before, after = self._frame(request.method, request.path, self._values(request.headers))
-        return f"{before}{self._stamp}{after}{_sha256(request.body).hexdigest()}"
+        return f"{before}{stamp}{after}{_sha256(request.body).hexdigest()}"
 
     def _make_frame(self, method: str, path: str, values: tuple[str, ...]) -> tuple[str, str]:
         """Return what stands in a canonical request before the date and between date and payload hash."""

@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from .emulator import Emulator
     from .session import AgcodSession
+    from .throttle import Priority
 
 
 @pytest.fixture
@@ -61,8 +62,20 @@ def agcod_session(agcod_emulator: Emulator, agcod_no_wait: bool) -> AgcodSession
 class NoThrottle:
     """A throttle that lets everybody pass at once."""
 
-    async def acquire(self, operation: str, /) -> None:
+    waiting = 0
+    rate = float("inf")
+    next_slot = 0.0
+
+    async def acquire(
+        self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
+    ) -> None:
         """Let the request leave."""
 
-    def slow_down(self) -> None:
+    def accepted(self, operation: str, /, seconds: float) -> None:
         """Stay as fast as ever."""
+
+    def refused(self, operation: str, /) -> None:
+        """Stay as fast as ever."""
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from .wire import HTTPRequest
 
-MAX_BODY = 4 * 2**20
-"""Bytes of an answer; the longest page of activity has about a tenth of it."""
+MAX_BODY = 2**20
+"""Bytes of an answer; the longest page of activity has about a third of it."""
 
 
 class Transport(Protocol):
@@ -68,13 +68,13 @@ class HTTPXTransport:
     """
 
     def __init__(self, client: HTTPClient | None, *, timeout: float, ca_file: str | None = None) -> None:
-        if not timeout > 0:
+        if not isinstance(timeout, int | float) or not timeout > 0:
             raise ConfigurationError("timeout: seconds greater than 0 are needed; the service advises 6")
         if client is not None and ca_file is not None:
             raise ConfigurationError(
                 "endpoint: ca_file has no effect on a client of your own; give it to the client"
             )
-        self._client: Any = client or _own_client(ca_file)
+        self._client: Any = _own_client(ca_file) if client is None else client
         self._library: Any = _library_of(self._client)
         self._is_own = client is None
         self._send = _sending(self._client, is_own=self._is_own)
@@ -157,6 +157,7 @@ def _failure(library: Any, exc: Exception) -> AgcodError:
         library.ConnectError,
         library.ConnectTimeout,
         library.PoolTimeout,
+        library.ProxyError,
         library.UnsupportedProtocol,
     )
     if isinstance(exc, never_left):
@@ -178,7 +179,7 @@ def _was_connected(exc: Exception) -> bool:
 def _library_of(client: object) -> ModuleType:
     for cls in type(client).__mro__:
         name = cls.__module__.partition(".")[0]
-        if name in ("httpx", "httpx2"):
+        if name in ("httpx", "httpx2") and not isinstance(client, sys.modules[name].Client):
             return sys.modules[name]
     raise ConfigurationError(
         f"http_client: expected an httpx.AsyncClient or httpx2.AsyncClient, got {type(client).__name__}"
@@ -208,8 +209,12 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
         raise ConfigurationError(f"endpoint: ca_file {ca_file} is not a file")
     import httpx
 
-    context = (
-        ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context(trust_env=False)
-    )
+    if ca_file is None:
+        context = httpx.create_ssl_context(trust_env=False)
+    else:
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+        except ssl.SSLError:
+            raise ConfigurationError(f"endpoint: ca_file {ca_file} is not a PEM file") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -11,10 +11,11 @@ import csv
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agcod_async import AgcodSession, Money
+from agcod_async import AgcodSession, ConfigurationError, Money
 from agcod_async.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ class Reward:
 
     def request_id(self, partner_id: str) -> str:
         """The same reference always gives the same id, so a second run buys nothing twice."""
-        return partner_id + self.reference.replace("-", "")
+        return partner_id + sha256(self.reference.encode()).hexdigest()[:24]
 
 
 def read_rewards(path: Path) -> list[Reward]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        return [
-            Reward(row["reference"], Money(row["amount"], row["currency"])) for row in csv.DictReader(file)
-        ]
+        rows = list(csv.DictReader(file))
+    rewards = [Reward(row["reference"], Money(row["amount"], row["currency"])) for row in rows]
+    if len({reward.reference for reward in rewards}) < max(2, len(rewards)):
+        raise ConfigurationError("the demo needs two rewards or more, each with a reference of its own")
+    return rewards
 
 
 async def issue(session: AgcodSession, reward: Reward) -> CreateGiftCardResponse:
@@ -106,6 +109,9 @@ def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("rewards.csv")
     try:
         problems = asyncio.run(demo(read_rewards(path)))
+    except (ConfigurationError, OSError, KeyError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.")
         return 130

@@ -75,7 +75,7 @@ class Answering:
 async def test_a_call_cancelled_in_the_throttles_line_takes_no_slot(stop: Stop):
     """A thousand clients that hung up must not eat the rate of those who stayed."""
     transport = Answering()
-    async with make_session(transport, throttle=LocalThrottle()) as session:
+    async with make_session(transport, throttle=LocalThrottle(burst=10)) as session:
         await asyncio.gather(*(create(session) for _ in range(10)))
         before = asyncio.all_tasks()
         await asyncio.gather(*(stop(create(session), asyncio.sleep(0.5)) for _ in range(30)))
@@ -91,7 +91,7 @@ async def test_a_throttled_operation_cancelled_in_line_takes_no_slot(stop: Stop)
     transport = Answering(
         *[response(b'{"status":"SUCCESS","availableFunds":{"amount":0,"currencyCode":"USD"}}')] * 2
     )
-    async with make_session(transport, throttle=LocalThrottle()) as session:
+    async with make_session(transport, throttle=LocalThrottle(burst=10)) as session:
         await session.get_available_funds()
         await asyncio.gather(*(stop(session.get_available_funds(), asyncio.sleep(0.5)) for _ in range(5)))
         await session.get_available_funds()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from agcod_async import ConfigurationError, Endpoint
@@ -211,3 +213,9 @@ def test_an_endpoint_is_a_value(endpoint):
         endpoint.host = "evil.example"
     with pytest.raises(TypeError):
         endpoint.marketplaces["US"] = "EUR"
+
+
+def test_no_way_leads_to_http_off_loopback():
+    """Neither the constructor nor a copy with another scheme sends money in the clear."""
+    with pytest.raises(ConfigurationError, match="use https"):
+        dataclasses.replace(Endpoint.NA, scheme="http")

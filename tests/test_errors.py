@@ -25,6 +25,8 @@ TABLE = {
     "UnknownServiceError": ("unknown", False),
     "ResendError": ("unknown", True),
     "ThrottlingError": ("refused", True),
+    "ThrottleTimeout": ("not_sent", False),
+    "ThrottleUnavailable": ("not_sent", True),
     "SignatureError": ("refused", False),
     "CredentialsError": ("refused", False),
     "ClockSkewError": ("refused", True),
@@ -151,11 +153,11 @@ def test_an_outcome_belongs_to_one_error():
         (errors.ConnectFailed("no route"), "no route"),
         (
             errors.GatewayFault("no verdict", http_status=503),
-            "HTTP 503: no verdict [outcome unknown: repeat with the same id to find out]",
+            "HTTP 503: no verdict [outcome unknown]",
         ),
         (
-            errors.MalformedResponse("not XML", http_status=200, operation="CancelGiftCard"),
-            "CancelGiftCard: unreadable answer (HTTP 200): not XML" + UNKNOWN,
+            errors.MalformedResponse("not XML", http_status=200, operation="Cancel", request_id="A1"),
+            "Cancel A1: unreadable answer (HTTP 200): not XML" + UNKNOWN,
         ),
     ],
 )

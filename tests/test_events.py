@@ -90,5 +90,5 @@ def test_a_hook_that_would_have_to_be_awaited_is_refused():
     async def hook(event):
         """Never awaited."""
 
-    with pytest.raises(ConfigurationError, match=r"hooks: .+ is a coroutine function"):
+    with pytest.raises(ConfigurationError, match=r"hooks: .+ is no function"):
         Hooks([hook])

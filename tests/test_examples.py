@@ -62,15 +62,26 @@ async def test_the_demo_ends_cleanly_on_ctrl_c():
     assert err.decode() == ""
 
 
-async def test_the_demo_refuses_a_bad_file(tmp_path):
-    """A file with an amount that is no number ends in an error before anything is issued."""
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("r-1,ten,USD\n", "amount is not a plain number"),
+        ("r-1,1.00,USD\n", "two rewards or more"),
+        ("r-1,1.00,USD\nr-1,2.00,USD\n", "a reference of its own"),
+        (None, "No such file"),
+    ],
+)
+async def test_the_demo_refuses_a_bad_file(tmp_path, rows, says):
+    """It ends in one sentence, before anything is issued."""
     bad = tmp_path / "bad.csv"
-    bad.write_text("reference,amount,currency\nr-1,ten,USD\n", encoding="utf-8")
+    if rows is not None:
+        bad.write_text(f"reference,amount,currency\n{rows}", encoding="utf-8")
     process = await run_demo(str(bad))
     _, err = await process.communicate()
 
-    assert process.returncode == 1
-    assert "amount is not a number" in err.decode()
+    assert process.returncode == 2
+    assert says in err.decode()
+    assert "Traceback" not in err.decode()
 
 
 async def test_the_readmes_examples_run(monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from agcod_async import Account, AgcodSession, ClaimCode, Credentials, Endpoint,
 from agcod_async.codecs import JSON
 from agcod_async.model import (
     OPERATIONS,
+    BalanceLoadResponse,
     CardActivity,
     CardInfo,
     CreateGiftCardResponse,
@@ -163,7 +164,7 @@ def test_unknown_fields_come_under_their_wire_names_with_codes_masked():
     unknown = card().unknown_fields
     assert unknown == {
         "gcSecondCode": ClaimCode(CODE),
-        "new": {"codes": [ClaimCode(CODE.lower()), "plain"], "count": 2},
+        "new": {"codes": [ClaimCode(CODE.lower()), ClaimCode("plain")], "count": 2},
     }
     assert CODE not in str(unknown).upper()
 
@@ -273,3 +274,20 @@ def test_each_date_comes_as_moment_and_as_text(text, moment):
         == moment
     )
     assert activity.activity_time_text == text
+
+
+def test_unknown_fields_are_bounded_in_depth():
+    """A hostile nesting spoils one field, not the call of whoever looks."""
+    deep: object = "bottom"
+    for _ in range(500):
+        deep = {"a": [deep]}
+    unknown = BalanceLoadResponse(status="SUCCESS").with_document(lambda: {"new": deep}).unknown_fields
+    assert "bottom" not in str(unknown)
+
+
+def test_codes_without_dashes_are_masked_by_their_name():
+    """A balance load may answer with a code whose form nobody has seen."""
+    document = {"claimCode": "AAAABBBBBBCCCC", "code": "AAAA-BBBBBB-CCCC ", "sum": {"currencyCode": "USD"}}
+    unknown = BalanceLoadResponse(status="SUCCESS").with_document(lambda: document).unknown_fields
+    assert [type(unknown[name]) for name in ("claimCode", "code")] == [ClaimCode, ClaimCode]
+    assert unknown["sum"] == {"currencyCode": "USD"}

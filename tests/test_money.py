@@ -58,7 +58,7 @@ def test_whatever_is_not_str_int_or_decimal_is_refused(amount):
 @pytest.mark.parametrize("amount", ["", "abc", "25,00", "$25", "1.2.3", "0x10"])
 def test_text_that_is_no_number_is_refused(amount):
     """A thousands comma or a currency sign is a mistake to be told, not to be guessed at."""
-    with pytest.raises(ConfigurationError, match="amount is not a number: give one such as"):
+    with pytest.raises(ConfigurationError, match="amount is not a plain number: give one such as"):
         Money(amount, "USD")
 
 
@@ -67,7 +67,7 @@ def test_text_that_is_no_number_is_refused(amount):
 )
 def test_an_amount_must_be_finite(amount):
     """NaN compares false with every limit, so it must not get as far as a limit."""
-    with pytest.raises(ConfigurationError, match="not a finite number"):
+    with pytest.raises(ConfigurationError, match=r"not a (finite|plain) number"):
         Money(amount, "USD")
 
 
@@ -85,7 +85,7 @@ def test_a_decimal_context_without_traps_lets_no_nan_in():
     """Where the context turns errors into NaN, text that is no number is refused all the same."""
     with decimal.localcontext() as context:
         context.traps[decimal.InvalidOperation] = False
-        with pytest.raises(ConfigurationError, match="not a finite number"):
+        with pytest.raises(ConfigurationError, match=r"not a (finite|plain) number"):
             Money("abc", "USD")
 
 
@@ -103,14 +103,14 @@ def test_minor_digits_follow_iso_4217(currency, digits):
     [
         (Money("25", "USD"), "25.00 USD"),
         (Money("25.5", "EUR"), "25.50 EUR"),
-        (Money("2E+3", "USD"), "2000.00 USD"),
+        (Money(Decimal("2E+3"), "USD"), "2000.00 USD"),
         (Money("500.0", "JPY"), "500 JPY"),
         (Money("1.5", "KWD"), "1.500 KWD"),
         (Money("0.001", "USD"), "0.001 USD"),
         (Money("-3", "USD"), "-3.00 USD"),
-        (Money("1E+400000", "USD"), "1E+400000 USD"),
-        (Money("-1E+400000", "USD"), "-1E+400000 USD"),
-        (Money("1E-400000", "USD"), "1E-400000 USD"),
+        (Money(Decimal("1E+400000"), "USD"), "1E+400000 USD"),
+        (Money(Decimal("-1E+400000"), "USD"), "-1E+400000 USD"),
+        (Money(Decimal("1E-400000"), "USD"), "1E-400000 USD"),
     ],
 )
 def test_text_has_the_digits_of_the_currency(money, text):
@@ -142,7 +142,7 @@ def test_money_is_a_value():
     ("money", "amount"),
     [
         (Money("25", "USD"), "25.00"),
-        (Money("2E+3", "USD"), "2000.00"),
+        (Money(Decimal("2E+3"), "USD"), "2000.00"),
         (Money("500.00", "JPY"), "500"),
         (Money("1.5", "KWD"), "1.500"),
         (Money("0.01", "USD"), "0.01"),
@@ -154,7 +154,7 @@ def test_payable_money_has_all_minor_digits(money, amount):
     assert str(payable("value", money).amount) == amount
 
 
-@pytest.mark.parametrize("amount", ["0", "-0", "-1", "-0.01", "0E+5", 10**12, "1E+30"])
+@pytest.mark.parametrize("amount", ["0", "-0", "-1", "-0.01", Decimal("0E+5"), 10**12, Decimal("1E+30")])
 def test_amounts_that_cannot_be_paid_are_refused(amount):
     """Zero and negative amounts, and a number of digits that can only be a slip."""
     with pytest.raises(ConfigurationError, match=r"value: amount .* must be greater than 0 and below 10\^12"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from agcod_async.events import ActivityIncomplete, Hooks
 from agcod_async.model import CardActivity, GetGiftCardActivityPageResponse
 from agcod_async.paging import records
 from tests.support.properties import examples
@@ -32,7 +33,7 @@ class Pages:
 
 
 async def collect(fetch) -> list[CardActivity]:
-    return [record async for record in records(fetch)]
+    return [record async for record in records(fetch, Hooks(()))]
 
 
 @examples(80)
@@ -91,7 +92,16 @@ async def test_no_activity_is_no_record(nothing):
 async def test_pages_are_fetched_as_they_are_needed():
     """Whoever stops after the first records asks for no further page."""
     pages = Pages(activity(9), 3)
-    walk = records(pages)
+    walk = records(pages, Hooks(()))
     assert [await anext(walk) for _ in range(3)] == activity(3)
     await walk.aclose()
     assert pages.asked == [0]
+
+
+@pytest.mark.parametrize("total", [0, 2, 7])
+async def test_a_total_that_does_not_fit_loses_nothing(total):
+    """A total that is too small ends nothing early, and one that is too large is told."""
+    told = []
+    pages = Pages(activity(6), 3, total=total)
+    assert [each async for each in records(pages, Hooks([told.append]))] == activity(6)
+    assert told == ([ActivityIncomplete(received=6, announced=7)] if total == 7 else [])

@@ -18,6 +18,7 @@ from agcod_async import (
     model,
 )
 from agcod_async.protocol import Protocol
+from tests.support.server import CLAIM_CODE
 from tests.support.sessions import CREATED, FUNDS, response
 
 USD = Money("25.00", "USD")
@@ -254,3 +255,80 @@ def test_unknown_fields_that_cannot_be_read_spoil_nothing():
     read_card = read(model.CREATE_GIFT_CARD, CREATE, answer)
     assert read_card.gc_id
     assert read_card.unknown_fields == {}
+
+
+@pytest.mark.parametrize("status", ["Claimed", "Processing", "Redeemed"])
+def test_a_status_nobody_knows_is_not_called_refused(status):
+    """The set of statuses is open: a live card under a new name must not be booked as not issued."""
+    with pytest.raises(PostconditionError) as caught:
+        read(model.CREATE_GIFT_CARD, CREATE, CREATED.replace(b"Fulfilled", status.encode()))
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("operation", "shape", "answer", "field"),
+    [
+        (model.ACTIVATE_GIFT_CARD, ACTIVATE, {"activationRequestId": "Acme1A0001"}, "card_number"),
+        (model.DEACTIVATE_GIFT_CARD, DEACTIVATE, {"activationRequestId": "Acme1A0001"}, "card_number"),
+        (model.ACTIVATION_STATUS_CHECK, CHECK, {"statusCheckRequestId": "S1"}, "card_number"),
+        (
+            model.CANCEL_GIFT_CARD,
+            model.CancelGiftCardRequest(creation_request_id="Acme1X0001", partner_id="Acme1", gc_id="A1"),
+            {"creationRequestId": "Acme1X0001", "gcId": "A2"},
+            "gc_id",
+        ),
+    ],
+)
+def test_an_answer_about_another_card_proves_nothing(operation, shape, answer, field):
+    """Money was put on, or taken from, a card that nobody named."""
+    other = {"cardNumber": "99", "cardStatus": "Activated", "value": {"amount": 25.0, "currencyCode": "USD"}}
+    with pytest.raises(PostconditionError, match=f"another {field}") as caught:
+        read(operation, shape, {**answer, "status": "SUCCESS", "cardInfo": other})
+    assert caught.value.outcome == "unknown"
+
+
+def answered(status: int, body: dict) -> AgcodError:
+    request = make_protocol().request(model.CREATE_GIFT_CARD, CREATE)
+    signed = request.__class__(
+        origin=request.origin,
+        path=request.path,
+        headers={**request.headers, "x-amz-date": "20260301T120000Z"},
+        body=request.body,
+    )
+    with pytest.raises(AgcodError) as caught:
+        make_protocol().read(
+            model.CREATE_GIFT_CARD, CREATE, signed, response(json.dumps(body).encode(), status)
+        )
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"message": "dependency throttled after commit"}),
+        (503, {"message": "the dependency said accessdenied"}),
+        (500, {"message": "Signature expired in a service downstream"}),
+        (400, {"errorCode": "F100", "errorType": "ThrottlingDependency", "message": ""}),
+        (400, {"errorCode": "F500", "errorType": "AccessDeniedByDependency", "message": ""}),
+        (400, {"agcodResponse": {"status": "RESEND"}, "status": "FAILURE", "errorCode": "F300"}),
+        (408, {"message": "Request Timeout"}),
+        (409, {"message": "in progress"}),
+        (425, {"message": "Too Early"}),
+        (499, {"message": "client closed request"}),
+    ],
+)
+def test_what_may_have_been_executed_is_never_called_refused(status, body):
+    """Words in a failure are no verdict: booking "not issued" on them would lose a charge."""
+    assert answered(status, body).outcome == "unknown"
+
+
+def test_names_and_codes_of_an_error_are_cleaned_and_bounded():
+    """They go into the message, and with it into logs: no code, no signature, no line ends, no megabytes."""
+    error = answered(
+        400,
+        {"errorCode": "F200" + 3 * "x" * 10**6, "errorType": f"{CLAIM_CODE}\nSignature=abc", "message": "no"},
+    )
+    assert CLAIM_CODE not in str(error)
+    assert "abc" not in str(error)
+    assert "\n" not in str(error)
+    assert len(str(error)) < 500

@@ -251,8 +251,8 @@ async def test_the_time_counts_from_the_first_failure():
     """A long wait in the throttle before the first attempt must not cost the retries."""
 
     class Busy(OpenThrottle):
-        async def acquire(self, operation: str, /) -> None:
-            await super().acquire(operation)
+        async def acquire(self, operation: str, /, **options: Any) -> None:
+            await super().acquire(operation, **options)
             await asyncio.sleep(1000 if len(self.granted) == 1 else 0)
 
     transport = ScriptedTransport(ConnectionLost(), response())
@@ -425,17 +425,35 @@ async def test_a_long_wait_between_attempts_still_sends_a_fresh_signature():
 # Errors that are not ours
 
 
+class BrokenThrottle(LocalThrottle):
+    """Lets so many pass, and then fails."""
+
+    def __init__(self, passes: int) -> None:
+        super().__init__()
+        self.passes = passes
+
+    async def acquire(self, operation: str, /, **options: Any) -> None:
+        self.passes -= 1
+        if self.passes < 0:
+            raise LookupError("the throttle has a bug")
+
+
 async def test_foreign_errors_pass_through():
-    """A bug in a provider or a hook of the caller is theirs to see, and is not repeated."""
-
-    class Broken:
-        async def get_credentials(self) -> Any:
-            raise LookupError("the vault is closed")
-
+    """A bug in a throttle or a clock of the caller is theirs to see, and is not repeated."""
     transport = ScriptedTransport(response())
-    with pytest.raises(LookupError, match="the vault is closed"):
-        await create(transport, credentials=Broken())
+    with pytest.raises(LookupError, match="the throttle has a bug"):
+        await create(transport, throttle=BrokenThrottle(0))
     assert transport.requests == []
+
+
+async def test_a_foreign_error_does_not_hide_an_unknown_outcome():
+    """What may have been paid for stays unknown, with its id in hand, whatever breaks afterwards."""
+    transport = ScriptedTransport(ResponseTimeout("no answer"), response())
+    with pytest.raises(ResponseTimeout) as caught:
+        await create(transport, throttle=BrokenThrottle(1))
+    assert caught.value.outcome == "unknown"
+    assert caught.value.request_id == "Acme1X0001"
+    assert isinstance(caught.value.__cause__, LookupError)
 
 
 @pytest.mark.parametrize(

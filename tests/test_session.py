@@ -248,7 +248,7 @@ async def test_a_closed_session_refuses_calls():
     async with session:
         assert not session.is_closed
     assert session.is_closed
-    assert transport.is_closed
+    assert not transport.is_closed, "what the caller brought is the caller's to close"
     with pytest.raises(ConfigurationError, match="closed") as caught:
         await session.get_available_funds()
     assert caught.value.outcome == "not_sent"
@@ -263,8 +263,8 @@ async def test_a_call_in_line_when_the_session_closes_is_not_sent():
     class Gate(OpenThrottle):
         opened = asyncio.Event()
 
-        async def acquire(self, operation: str, /) -> None:
-            await super().acquire(operation)
+        async def acquire(self, operation: str, /, **options: Any) -> None:
+            await super().acquire(operation, **options)
             await self.opened.wait()
 
     gate = Gate()
@@ -278,6 +278,24 @@ async def test_a_call_in_line_when_the_session_closes_is_not_sent():
             await call
         assert server.requests == []
     assert (caught.value.outcome, gate.granted) == ("not_sent", ["GetAvailableFunds"])
+
+
+async def test_a_call_in_line_is_not_sent_through_a_transport_of_the_callers_either():
+    """What the session does not own it cannot close, but it can stop using it."""
+    opened = asyncio.Event()
+
+    class Gate(OpenThrottle):
+        async def acquire(self, operation: str, /, **options: Any) -> None:
+            await opened.wait()
+
+    transport = ScriptedTransport(response(FUNDS))
+    async with make_session(transport, throttle=Gate()) as session:
+        call = asyncio.create_task(session.get_available_funds())
+        await asyncio.sleep(0)
+    opened.set()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await call
+    assert transport.requests == []
 
 
 def test_another_event_loop_is_refused():
@@ -404,7 +422,7 @@ async def test_a_hundred_tasks_share_a_session():
             ]
         elapsed = asyncio.get_running_loop().time()
     assert [task.result().creation_request_id for task in tasks] == [f"Acme1X{n:04}" for n in range(100)]
-    assert 9 < elapsed < 10
+    assert 10 < elapsed < 11
 
 
 async def test_a_hundred_tasks_share_the_connections():
@@ -472,3 +490,22 @@ async def test_errors_of_a_call_are_all_ours():
     async with make_session(ScriptedTransport(ConnectionLost()), retry=NO_RETRY) as session:
         with pytest.raises(AgcodError):
             await session.get_available_funds()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"endpoint": "na"}, "endpoint: an Endpoint is needed"),
+        ({"endpoint": None}, "endpoint: an Endpoint is needed"),
+        ({"credentials": None}, "credentials: Credentials"),
+        ({"credentials": ("AKID", "secret")}, "credentials: Credentials"),
+        ({"timeout": None}, "timeout: seconds"),
+        ({"hooks": ["print"]}, "hooks: 'print' is no function"),
+        ({"hooks": print}, "hooks: a sequence"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(changes, message):
+    """Callers may have no type checker, and a mistake is cheapest at start-up."""
+    options = {"endpoint": Endpoint.NA_SANDBOX, "credentials": Credentials("AKID", "secret"), **changes}
+    with pytest.raises(ConfigurationError, match=message):
+        AgcodSession("Acme1", **options)

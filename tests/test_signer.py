@@ -328,7 +328,7 @@ def test_a_naive_time_is_refused():
         lambda at: signer.string_to_sign("", at=at),
         signer.credential_scope,
     ):
-        with pytest.raises(ConfigurationError, match="at: a signature needs a datetime with a time zone"):
+        with pytest.raises(ConfigurationError, match="clock: a signature needs a datetime with a time zone"):
             use(AT.replace(tzinfo=None))
 
 

@@ -82,10 +82,13 @@ class TestInRealTime:
 
 
 async def test_the_throttle_that_is_none():
-    """It has the two methods that a throttle has."""
+    """It has all that a throttle has, and none of it waits."""
     throttle = NoThrottle()
-    throttle.slow_down()
-    await throttle.acquire("CreateGiftCard")
+    throttle.refused("CreateGiftCard")
+    throttle.accepted("CreateGiftCard", 0.1)
+    await throttle.acquire("CreateGiftCard", priority="bulk", max_wait=0.0)
+    assert (throttle.waiting, throttle.rate, throttle.next_slot) == (0, float("inf"), 0.0)
+    await throttle.aclose()
 
 
 def _run(*command, cwd):

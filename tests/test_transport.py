@@ -538,3 +538,28 @@ async def test_a_cancelled_request_leaves_no_secret_in_the_traceback(family, ste
         with pytest.raises(asyncio.CancelledError) as caught:
             await sending
     assert SENSITIVE.search(shown_with_locals(caught.value)) is None
+
+
+async def test_a_closed_client_of_the_caller_is_said_to_be_closed(injected):
+    """Nothing was sent, so nothing is unknown."""
+    async with ScriptedServer(wire.answer(b"{}")) as server:
+        client = make_client(injected)
+        transport = HTTPXTransport(client, timeout=5.0)
+        await client.aclose()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await transport.send(make_request(server.url))
+        assert server.requests == []
+
+
+def test_a_client_that_would_block_the_loop_is_refused():
+    """A synchronous client has the same methods, and would send without being awaited."""
+    with httpx.Client(verify=False) as client, pytest.raises(ConfigurationError, match="got Client"):
+        HTTPXTransport(client, timeout=5.0)  # type: ignore[arg-type]
+
+
+def test_a_ca_file_that_is_no_certificate_is_named(tmp_path):
+    """A key, or a page of a proxy, saved in its place."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"ca\.pem is not a PEM file"):
+        HTTPXTransport(None, timeout=5.0, ca_file=str(file))

@@ -67,7 +67,7 @@ class GatewayApp:
         except ClientGone:
             return
         else:
-            await _deliver(scope, send, self._gateway.deliver(request_of(scope, body)))
+            await _deliver(scope, receive, send, self._gateway.deliver(request_of(scope, body)))
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -102,22 +102,32 @@ def request_of(scope: Scope, body: bytes) -> Request:
     )
 
 
-async def _deliver(scope: Scope, send: Send, delivery: Delivery) -> None:
+async def _deliver(scope: Scope, receive: Receive, send: Send, delivery: Delivery) -> None:
     if delivery.delay:
         await asyncio.sleep(delivery.delay)
     answer, transport = delivery.answer, scope.get("extensions", {}).get(TRANSPORT)
     if answer is not None and delivery.cut_after is None and delivery.drip is None:
         await send_answer(send, answer)
-    elif transport is None:
+        return
+    if transport is None:
         # A foreign server closes the connection of an application that fails, or answers 500.
         raise ConnectionAbortedError("the emulator was told to cut this connection")
-    elif answer is None:
+    await _spoil(transport, delivery)
+    # The disconnect: only then has the server seen the end, and does not miss a response.
+    await receive()
+
+
+async def _spoil(transport: asyncio.WriteTransport, delivery: Delivery) -> None:
+    """Write to the connection itself what no HTTP server would let pass."""
+    answer = delivery.answer
+    if answer is None:
         transport.abort()
-    elif delivery.cut_after is not None:
+        return
+    if delivery.cut_after is not None:
         transport.write(_head(answer) + answer.body[: delivery.cut_after])
-        transport.close()
     else:
         await _drip(transport, answer, delivery.drip or 0.0)
+    transport.close()
 
 
 async def _drip(transport: asyncio.WriteTransport, answer: Answer, seconds: float) -> None:
@@ -127,7 +137,6 @@ async def _drip(transport: asyncio.WriteTransport, answer: Answer, seconds: floa
         if transport.is_closing():
             return
         transport.write(bytes([byte]))
-    transport.close()
 
 
 def _head(answer: Answer) -> bytes:

@@ -40,7 +40,8 @@ class Bucket:
         self._burst = min(burst, self._per_window)
         # Bursts of a rate such as 9.5 need a whole second, or two of nine would fall into one.
         self._seconds = self._per_window / rate if self._burst == 1 else max(1.0, self._per_window / rate)
-        self._limiter = AsyncLimiter(self._burst, self._burst / rate)
+        # A millionth faster, or rounding would let it close what the window has just opened.
+        self._limiter = AsyncLimiter(self._burst, self._burst / rate * (1 - 1e-6))
         self._grants: deque[float] = deque([float("-inf")] * self._per_window, maxlen=self._per_window)
 
     @property

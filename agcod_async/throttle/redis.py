@@ -154,10 +154,13 @@ class RedisThrottle:
         """Take slots for a lane as long as somebody waits in it, and give each to whoever is first then."""
         try:
             while self._line.has(lane):
-                if await self._store_slot(lane) or await self._share_slot(lane):
-                    self._grant(lane)
+                await self._slot(lane)
         finally:
             self._servers.discard(lane)
+
+    async def _slot(self, lane: str | None) -> None:
+        if await self._store_slot(lane) or await self._share_slot(lane):
+            self._grant(lane)
 
     async def _store_slot(self, lane: str | None) -> bool:
         """Wait for a slot of the store; return whether one came."""

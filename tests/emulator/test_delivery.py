@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,13 @@ NOT_PLAIN = [way for way in WAYS if way[0] != "plain"]
 def way(request):
     """How the client reaches the gateway, and which library it is of."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged(caplog):
+    """Faults are asked for: the server has nothing to complain about."""
+    yield
+    assert [record for record in caplog.get_records("call") if record.levelno >= logging.WARNING] == []
 
 
 @asynccontextmanager

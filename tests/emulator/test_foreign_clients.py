@@ -14,6 +14,7 @@ pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
 import httpx
 
 from agcod_async.emulator import Emulator
+from tests.support.optional import require
 
 from . import clients, foreign
 
@@ -51,13 +52,6 @@ def _missing(reason):
     if os.environ.get("AGCOD_TEST_REQUIRE") == "1":
         pytest.fail(f"{reason}, and AGCOD_TEST_REQUIRE=1 demands it")
     pytest.skip(reason)
-
-
-def _require(name):
-    try:
-        return __import__(name)
-    except ImportError:
-        return _missing(f"{name} is not installed (pip install {name})")
 
 
 async def _run(*arguments, folder, environment=None, seconds=90):
@@ -135,7 +129,7 @@ async def test_botocore(emulator_server):
 
 async def test_awscrt(emulator_server):
     """Signed by the C library under the newer AWS SDKs."""
-    _require("awscrt")
+    require("awscrt")
     from io import BytesIO
 
     from awscrt import auth, http
@@ -162,7 +156,7 @@ async def test_awscrt(emulator_server):
 
 async def test_requests_aws4auth(emulator_server):
     """Signed by a library for requests, with headers of its own choice."""
-    _require("requests_aws4auth")
+    require("requests_aws4auth")
     import requests
     from requests_aws4auth import AWS4Auth
 

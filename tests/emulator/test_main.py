@@ -197,6 +197,12 @@ def test_signals_end_it_cleanly(number, tmp_path):
     assert re.search(r"http://localhost:\d+", line)
 
 
+def test_lines_are_shown_as_they_come(capsys):
+    """Whoever waits for the variables reads them from a pipe."""
+    command._show("export AGCOD_REGION=us-east-1")
+    assert capsys.readouterr().out == "export AGCOD_REGION=us-east-1\n"
+
+
 def test_ctrl_c_in_this_process():
     """The same through `main`, where coverage can see it."""
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from agcod_async import AgcodSession, Credentials, Endpoint, RetryPolicy
+from agcod_async.testing import NoThrottle
 from agcod_async.wire import HTTPResponse
 from tests.support.server import CLAIM_CODE
 
@@ -44,17 +45,17 @@ def loop_clock() -> datetime:
     return START + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-class OpenThrottle:
+class OpenThrottle(NoThrottle):
     """Lets everybody pass, and counts."""
 
     def __init__(self) -> None:
         self.granted: list[str] = []
         self.slowed = 0
 
-    async def acquire(self, operation: str, /) -> None:
+    async def acquire(self, operation: str, /, **options: Any) -> None:
         self.granted.append(operation)
 
-    def slow_down(self) -> None:
+    def refused(self, operation: str, /) -> None:
         self.slowed += 1
 
 

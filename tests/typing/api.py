@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
@@ -37,6 +37,7 @@ from agcod_async import (
     Money,
     Outcome,
     PostconditionError,
+    Priority,
     ResendError,
     ResponseError,
     ResponseTimeout,
@@ -124,9 +125,19 @@ class Vault:
 class Generous:
     """A throttle of one's own."""
 
-    async def acquire(self, operation: str, /) -> None: ...
+    waiting = 0
+    rate = 10.0
+    next_slot = 0.0
 
-    def slow_down(self) -> None: ...
+    async def acquire(
+        self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
+    ) -> None: ...
+
+    def accepted(self, operation: str, /, seconds: float) -> None: ...
+
+    def refused(self, operation: str, /) -> None: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Loopback:
@@ -267,7 +278,7 @@ async def accounts(session: AgcodSession, start: datetime, end: datetime) -> Non
     assert_type(page.card_activity_list, list[CardActivity] | None)
     assert_type(page.total_number_of_transactions_in_requested_time_frame, int | None)
     walk = session.iter_gift_card_activity(start, end, page_size=200, show_no_ops=False)
-    assert_type(walk, AsyncIterator[CardActivity])
+    assert_type(walk, AsyncGenerator[CardActivity, None])
     async for record in walk:
         assert_type(record, CardActivity)
         assert_type(record.activity_time, datetime | None)
