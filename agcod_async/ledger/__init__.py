@@ -58,12 +58,13 @@ class Ledger(Protocol):
         """
         ...
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
         """
         Plan one intent, claim it and mark it as sent, in one transaction.
 
-        The entry is the caller's to send if its owner is *owner*. If not, it has a past or another
-        driver, and is returned as it stands: claim it.
+        Returns:
+            The entry, and whether it was done, so that it is the caller's to send now. If not, the entry
+            has a past or another driver, and is returned as it stands: claim it.
 
         Raises:
             ConfigurationError: as for :meth:`plan`.

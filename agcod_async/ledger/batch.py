@@ -84,7 +84,8 @@ class Batches(Generic[C]):
         if not batch:
             self._idle.set()
             return
-        running = self._loop.run_in_executor(self._executor, self._run_all, [work for work, _ in batch])
+        works = [work for work, _ in batch]
+        running = asyncio.ensure_future(self._loop.run_in_executor(self._executor, self._run_all, works))
         running.add_done_callback(partial(self._finish, batch))
 
     def _finish(

@@ -18,6 +18,7 @@ from .planning import (
     check_save,
     checked_intents,
     claimed,
+    identity,
     is_due,
     is_free,
     next_version,
@@ -47,16 +48,15 @@ class MemoryLedger:
         self._plan(wanted, partner_id, due_in)
         return [self._entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], partner_id)
         await asyncio.sleep(0)
         self._plan(wanted, partner_id, 0.0)
         entry = self._entries[intent.reference]
-        if mine := begun(entry, owner, lease, self._clock()):
-            self._entries[intent.reference] = mine
-        return mine or entry
+        mine = begun(entry, owner, lease, self._clock())
+        return self._put(mine or entry), mine is not None
 
     async def get(self, reference: str) -> Entry | None:
         """Return the entry of a reference."""
@@ -86,7 +86,7 @@ class MemoryLedger:
         check_save(entry, retired)
         await asyncio.sleep(0)
         before, known = retired or entry, self._entries.get(entry.reference)
-        if known is None or (known.version, known.request_id) != (before.version, before.request_id):
+        if known is None or identity(known) != identity(before):
             raise stale(entry)
         if retired:
             self._history[entry.reference].append(retired)

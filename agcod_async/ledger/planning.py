@@ -17,6 +17,7 @@ from .states import found_open, mark_sent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+    from decimal import Decimal
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -120,7 +121,7 @@ def claimed(entry: Entry, owner: str, lease: float, now: datetime) -> Entry:
 
 
 def begun(entry: Entry, owner: str, lease: float, now: datetime) -> Entry | None:
-    """Return a planned entry claimed by *owner* and marked as sent; None if that is not to be done."""
+    """Return a planned entry claimed by *owner* and marked as sent; None if it has a past or a driver."""
     if entry.state != "planned" or not is_free(entry, owner, now):
         return None
     return mark_sent(claimed(entry, owner, lease, now), now)
@@ -144,6 +145,19 @@ def check_save(entry: Entry, retired: Entry | None) -> None:
     )
     if not fits:
         raise ConfigurationError("retired: the entry's own last generation, reversed, is what can be retired")
+
+
+def identity(entry: Entry) -> tuple[str, int, str, str, Decimal, str]:
+    """Return what a write compares: the version, and what no write may change."""
+    value = entry.value
+    return (
+        entry.reference,
+        entry.version,
+        entry.request_id,
+        entry.kind,
+        value.amount,
+        value.currency_code,
+    )
 
 
 def next_version(entry: Entry) -> Entry:

@@ -102,15 +102,14 @@ class PostgresLedger:
         entries = await (self._run(work) if connection is None else _once(work, connection))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], partner_id)
-        start = partial(begun, owner=owner, lease=lease, now=self._clock())
-        fresh = planned(wanted[intent.reference], partner_id, self._clock())
-        return await self._run(
-            partial(tables.begin, fresh=fresh, start=start, wanted=wanted, partner_id=partner_id)
-        )
+        now = self._clock()
+        fresh = planned(wanted[intent.reference], partner_id, now)
+        start = partial(begun, owner=owner, lease=lease, now=now)
+        return await self._run(tables.Begin(fresh, start, wanted))
 
     async def get(self, reference: str) -> Entry | None:
         """Return the entry of a reference."""
@@ -168,12 +167,10 @@ class PostgresLedger:
         if not isinstance(self._dsn, str):
             self._pool = self._dsn
         else:
-            try:
-                self._pool = await asyncpg.create_pool(
-                    self._dsn, min_size=0, max_size=self._max_size, command_timeout=_COMMAND_TIMEOUT
-                )
-            except (OSError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as exc:
-                raise LedgerError(f"PostgreSQL: {type(exc).__name__}: {exc}") from exc
+            # It connects when it is used, so what is wrong with the address is told there.
+            self._pool = await asyncpg.create_pool(
+                self._dsn, min_size=0, max_size=self._max_size, command_timeout=_COMMAND_TIMEOUT
+            )
         try:
             await self._run(tables.migrate)
         except BaseException:

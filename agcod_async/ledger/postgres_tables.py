@@ -9,7 +9,7 @@ import msgspec
 from ..errors import LedgerError
 from ..money import Money
 from .entry import Entry, Intent, Total
-from .planning import check_same, claimed, is_free, next_version, stale, unplanned
+from .planning import check_same, claimed, identity, is_free, next_version, stale, unplanned
 from .rows import COLUMNS, STATE_COLUMNS, entry_from, intent_row, state_row
 from .schema import migrations
 
@@ -36,8 +36,13 @@ _INSERT = (
 _RETIRE = "INSERT INTO agcod_history SELECT * FROM json_populate_record(NULL::agcod_history, $1::json)"
 _UPDATE = (
     "UPDATE agcod_entries SET "  # noqa: S608  (names of our own)
-    + ", ".join(f"{column} = ${number}" for number, column in enumerate(STATE_COLUMNS, start=4))
+    + ", ".join(f"{column} = ${number}" for number, column in enumerate(STATE_COLUMNS, start=7))
     + " WHERE reference = $1 AND version = $2 AND request_id = $3"
+    + " AND kind = $4 AND amount = $5 AND currency_code = $6"
+)
+_HAS_SCHEMA = (
+    "SELECT count(*) FROM pg_catalog.pg_class "
+    "WHERE relname = 'agcod_schema' AND pg_catalog.pg_table_is_visible(oid)"
 )
 DUE = (
     f"{SELECT} agcod_entries WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) "
@@ -59,32 +64,34 @@ async def plan(
             connection, [entry.reference for entry in new if entry.reference not in inserted]
         )
         check_same(others, wanted, partner_id)
-        entries = {**known, **others, **{reference: fresh[reference] for reference in inserted}}
-        if len(entries) < len(fresh):
-            raise LedgerError(
-                "a reference was planned meanwhile, where this transaction cannot see it: repeat it"
-            )
-    return entries
+        return {**known, **others, **{reference: fresh[reference] for reference in inserted}}
 
 
-async def begin(
-    connection: Connection,
-    *,
-    fresh: Entry,
-    start: Callable[[Entry], Entry | None],
-    wanted: Mapping[str, Intent],
-    partner_id: str,
-) -> Entry:
-    """Insert *fresh* as begun, or begin what is there."""
-    first = start(fresh) or fresh
-    if await _insert(connection, [first]):
-        return first
-    known = await _expect(connection, first.reference)
-    check_same({known.reference: known}, wanted, partner_id)
-    mine = start(known)
-    if mine and not await _update(connection, known, mine):
-        return await _expect(connection, first.reference)
-    return mine or known
+class Begin:
+    """Inserts *fresh* as begun, or begins what is there; knows, when it is repeated, what it has written."""
+
+    def __init__(
+        self, fresh: Entry, start: Callable[[Entry], Entry | None], wanted: Mapping[str, Intent]
+    ) -> None:
+        self._fresh = fresh
+        self._start = start
+        self._wanted = wanted
+        self._written: Entry | None = None
+
+    async def __call__(self, connection: Connection) -> tuple[Entry, bool]:
+        """Begin, on one connection."""
+        written, first = self._written, self._start(self._fresh)
+        self._written = self._written or first
+        if first and await _insert(connection, [first]):
+            return first, True
+        known = await _expect(connection, self._fresh.reference)
+        check_same({known.reference: known}, self._wanted, self._fresh.partner_id)
+        if known == written:
+            return known, True
+        self._written = mine = self._start(known)
+        if mine and not await _update(connection, known, mine):
+            return await _expect(connection, known.reference), False
+        return mine or known, mine is not None
 
 
 async def claim(
@@ -147,7 +154,7 @@ async def _update(connection: Connection, before: Entry, after: Entry) -> bool:
 
 
 def _update_row(before: Entry, after: Entry) -> tuple[object, ...]:
-    return before.reference, before.version, before.request_id, *state_row(after)
+    return *identity(before), *state_row(after)
 
 
 async def _insert(connection: Connection, entries: Iterable[Entry]) -> set[str]:
@@ -221,7 +228,8 @@ async def migrate(connection: Connection) -> None:
 
 
 async def _version(connection: Connection) -> int:
-    if await connection.fetchval("SELECT to_regclass('agcod_schema')") is None:
+    # Not to_regclass: what it has looked for in vain once, it may not find later in the same transaction.
+    if not await connection.fetchval(_HAS_SCHEMA):
         return 0
     number: int = await connection.fetchval("SELECT max(version) FROM agcod_schema")
     return number

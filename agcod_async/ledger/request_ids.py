@@ -12,6 +12,7 @@ MAX_PARTNER_ID = 20
 """Characters of a partner id that leave room enough for a hash."""
 
 _HASHED = 26
+_BYTES = 20
 _DOMAIN = "agcod-async request id 1"
 
 
@@ -34,5 +35,5 @@ def request_id(partner_id: str, reference: str, generation: int) -> str:
         raise ConfigurationError(f"partner_id: at most {MAX_PARTNER_ID} characters leave room for a hash")
     # The reference comes last and the others cannot hold a NUL: no two triples give the same text.
     text = f"{_DOMAIN}\0{partner_id}\0{generation}\0{reference}"
-    hashed = b32encode(sha256(text.encode()).digest()).decode()
+    hashed = b32encode(sha256(text.encode()).digest()[:_BYTES]).decode()
     return partner_id + hashed[: min(_HASHED, MAX_ID - len(partner_id))]

@@ -24,6 +24,7 @@ from .planning import (
     check_save,
     checked_intents,
     claimed,
+    identity,
     is_free,
     next_version,
     planned,
@@ -51,10 +52,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM"
-_INSERT = f"({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _UPDATE = (
     f"UPDATE entries SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)} "  # noqa: S608
-    "WHERE reference = ? AND version = ? AND request_id = ?"
+    "WHERE reference = ? AND version = ? AND request_id = ? AND kind = ? AND amount = ? AND currency_code = ?"
 )
 _DUE = (
     f"{_SELECT} entries WHERE due_at <= ? AND (lease_until IS NULL OR lease_until <= ?) "
@@ -103,7 +103,7 @@ class SQLiteLedger:
         entries = await self._write(partial(_plan, wanted=wanted, partner_id=partner_id, fresh=fresh))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> Entry:
+    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], partner_id)
@@ -215,17 +215,18 @@ def _begin(
     partner_id: str,
     fresh: Callable[[Intent], Entry],
     start: Callable[[Entry], Entry | None],
-) -> Entry:
+) -> tuple[Entry, bool]:
     [(reference, intent)] = wanted.items()
     known = _get(connection, reference)
+    if known is not None:
+        check_same({reference: known}, wanted, partner_id)
+    entry = known or fresh(intent)
+    mine = start(entry)
     if known is None:
-        entry = fresh(intent)
-        entry = start(entry) or entry
-        _insert(connection, "entries", [entry])
-        return entry
-    check_same({reference: known}, wanted, partner_id)
-    mine = start(known)
-    return _update(connection, known, mine) if mine else known
+        _insert(connection, "entries", [mine or entry])
+    elif mine is not None:
+        _update(connection, known, mine)
+    return mine or entry, mine is not None
 
 
 def _claim(
@@ -255,15 +256,22 @@ def _save(connection: sqlite3.Connection, *, entry: Entry, retired: Entry | None
 
 def _update(connection: sqlite3.Connection, before: Entry, after: Entry) -> Entry:
     """Compare and set."""
-    row = (*state_row(after, _micros), before.reference, before.version, before.request_id)
-    if connection.execute(_UPDATE, row).rowcount != 1:
+    reference, version, request_id, kind, amount, currency = identity(before)
+    key = (reference, version, request_id, kind, str(amount), currency)
+    if connection.execute(_UPDATE, (*state_row(after, _micros), *key)).rowcount != 1:
         raise stale(before)
     return after
 
 
 def _insert(connection: sqlite3.Connection, table: str, entries: Iterable[Entry]) -> None:
-    rows = ((*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries)
-    connection.executemany(f"INSERT INTO {table} {_INSERT}", rows)
+    rows = [(*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries]
+    if not rows:
+        return
+    # Most columns of a new entry are empty, and leaving them out takes half the time.
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    used = {name: values for name, values in columns.items() if values.count(None) < len(values)}
+    statement = f"INSERT INTO {table} ({', '.join(used)}) VALUES ({', '.join('?' * len(used))})"  # noqa: S608
+    connection.executemany(statement, zip(*used.values(), strict=True))
 
 
 def _get(connection: sqlite3.Connection, reference: str) -> Entry | None:

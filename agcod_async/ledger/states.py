@@ -66,8 +66,9 @@ def not_sent_after_all(entry: Entry, due_at: datetime, error: AgcodError | None 
     """
     The last forward request never left, or was not executed (ThrottlingError); try again at *due_at*.
 
-    An earlier one that is unknown stays so.
+    An earlier one that is unknown stays so. Illegal with an *error* whose outcome is unknown.
     """
+    _check_known(entry, error)
     if entry.has_unknown:
         return _move("not_sent_after_all", entry, "sent", due_at=due_at, **_said(error))
     was_first = entry.first_sent_at == entry.last_sent_at
@@ -105,7 +106,13 @@ def settle_issued(entry: Entry, now: datetime, gc_id: str | None) -> Entry:
 
 
 def settle_refused(entry: Entry, now: datetime, error: AgcodError) -> Entry:
-    """The service refused. Illegal while an earlier request of this id is unknown: it may have charged."""
+    """
+    The service refused.
+
+    Illegal while an earlier request of this id is unknown, or the *error* says so of an earlier attempt:
+    it may have charged.
+    """
+    _check_known(entry, error)
     if entry.has_unknown:
         raise IllegalTransition(
             "a refusal is not final while an earlier request of the same id is unknown",
@@ -217,6 +224,14 @@ def reopen_abandoned(entry: Entry, now: datetime) -> Entry:
 def release(entry: Entry) -> Entry:
     """Give the lease up, so that others may drive the entry as soon as it is due."""
     return structs.replace(entry, owner=None, lease_until=None)
+
+
+def _check_known(entry: Entry, error: AgcodError | None) -> None:
+    if error is not None and error.outcome == "unknown":
+        raise IllegalTransition(
+            f"{type(error).__name__} leaves the outcome unknown: it settles nothing",
+            request_id=entry.request_id,
+        )
 
 
 def _move(step: str, entry: Entry, state: State, **changes: object) -> Entry:

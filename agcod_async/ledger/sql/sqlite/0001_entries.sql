@@ -2,7 +2,7 @@
 
 CREATE TABLE entries (
     reference TEXT NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('create', 'activate', 'load')),
+    kind TEXT NOT NULL,
     amount TEXT NOT NULL,
     currency_code TEXT NOT NULL,
     card_number TEXT,
@@ -17,7 +17,7 @@ CREATE TABLE entries (
     partner_id TEXT NOT NULL,
     generation INTEGER NOT NULL CHECK (generation >= 1),
     request_id TEXT NOT NULL,
-    goal TEXT NOT NULL CHECK (goal IN ('issue', 'replace', 'undo')),
+    goal TEXT NOT NULL,
     state TEXT NOT NULL CHECK (
         state IN ('planned', 'sent', 'issued', 'refused', 'reversing', 'reversed', 'abandoned')
     ),
