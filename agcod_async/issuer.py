@@ -257,17 +257,16 @@ class Issuer:
         )
 
     async def _issue_move(self, intent: Intent, policy: OnUnknown) -> Step:
-        owner = self._owner()
-        entry = await self._ledger.begin(
-            intent, partner_id=self._session.partner_id, owner=owner, lease=LEASE
+        entry, is_mine = await self._ledger.begin(
+            intent, partner_id=self._session.partner_id, owner=self._owner(), lease=LEASE
         )
-        if entry.owner == owner:
+        if is_mine:
             return await self._current(self._driver.forward, entry)
         if entry.state == "issued":
             return await self._current(self._driver.fetch, entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(intent.reference, owner=owner, lease=LEASE)
+        claimed = await self._ledger.claim(intent.reference, owner=self._owner(), lease=LEASE)
         return Step(entry) if claimed is None else await self._move(claimed, policy)
 
     async def _undo_move(self, reference: str) -> Step:

@@ -319,7 +319,7 @@ async def test_a_reversed_entry_that_wants_a_new_id_gets_it_or_is_undone():
 async def test_undo_leaves_a_case_alone():
     """What became one a moment ago is for a person to decide."""
     async with world() as w:
-        entry = await w.ledger.begin(
+        entry, _ = await w.ledger.begin(
             Intent(reference="order", value=USD), partner_id="Acme1", owner="o", lease=9.0
         )
         case = await w.ledger.save(states.abandon(entry))

@@ -35,14 +35,14 @@ MUTANTS = (
     Mutant(
         "the request leaves before the intent is committed",
         "issuer",
-        "        entry = await self._ledger.begin(",
+        "        entry, is_mine = await self._ledger.begin(",
         "        from .ledger.planning import planned\n"
         "        if await self._ledger.get(intent.reference) is None:\n"
         "            try:\n"
         "                await self._driver.repeat(planned(intent, self._session.partner_id, self._session.clock()))\n"
         "            except AgcodError:\n"
         "                pass\n"
-        "        entry = await self._ledger.begin(",
+        "        entry, is_mine = await self._ledger.begin(",
     ),
     Mutant(
         "what is about to be sent is not marked as sent",
@@ -141,7 +141,7 @@ MUTANTS = (
     Mutant(
         "writes do not compare the version",
         "ledger.memory",
-        "if known is None or (known.version, known.request_id) != (before.version, before.request_id):",
+        "if known is None or identity(known) != identity(before):",
         "if known is None:",
     ),
     Mutant(
@@ -165,7 +165,7 @@ MUTANTS = (
         "                return Step(await self._ledger.save(states.abandon(entry)))",
         'case "sent" if cadence.is_over(now, entry.unknown_since):\n'
         "                gone = states.structs.replace(entry, has_unknown=False)\n"
-        "                return Step(await self._ledger.save(states.settle_refused(gone, now, AgcodError())))",
+        "                return Step(await self._ledger.save(states.settle_refused(gone, now, ConfigurationError())))",
     ),
     Mutant(
         "a code is handed out while its cancel is under way",
