@@ -37,8 +37,6 @@ TABLE = {
     "MalformedResponse": ("unknown", True),
     "PostconditionError": ("refused", False),
     "ConfigurationError": ("not_sent", False),
-    "ThrottleTimeout": ("not_sent", False),
-    "ThrottleUnavailable": ("not_sent", True),
     "LedgerError": ("not_sent", False),
     "StaleEntry": ("unknown", False),
     "IllegalTransition": ("unknown", False),
