@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import string
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -231,11 +230,25 @@ class Issuer:
         """Join the drive of a reference, or begin one. A caller's cancellation does not stop it in a step."""
         task = self._drives.get(key)
         if task is None:
-            chain = self._chain(is_open, self._budget if budget is None else _seconds(budget))
-            task = asyncio.get_running_loop().create_task(chain(move))
+            seconds = self._budget if budget is None else _seconds(budget)
+            task = asyncio.get_running_loop().create_task(self._drive(move, is_open, seconds))
             self._drives[key] = task
             task.add_done_callback(partial(self._ended, key))
         return await asyncio.shield(task)
+
+    async def _drive(
+        self, move: Callable[[], Awaitable[Step]], is_open: Callable[[Step], bool], budget: float
+    ) -> Step:
+        chain = self._chain(is_open, budget)
+        first = await move()
+        if not is_open(first):
+            return first
+        taken = [first]
+
+        async def step() -> Step:
+            return taken.pop() if taken else await move()
+
+        return await chain(step)
 
     def _ended(self, key: Intent | str, task: asyncio.Task[Step]) -> None:
         del self._drives[key]
@@ -311,7 +324,7 @@ class Issuer:
         return max(0.0, (moment - self._session.clock()).total_seconds())
 
     def _owner(self) -> str:
-        return "".join(self._session.rng.choices(string.ascii_lowercase + string.digits, k=20))
+        return f"{self._session.rng.getrandbits(100):025x}"
 
 
 class Ceilings:

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         "attempts of one call forget that an earlier one is unknown",
         "retry",
-        "if self._unknown and not isinstance(error, PostconditionError):",
+        "if self._last_unknown is not None and not isinstance(error, PostconditionError):",
         "if False and not isinstance(error, PostconditionError):",
     ),
     Mutant(
