@@ -1,4 +1,4 @@
-"""What exactly once costs: `issue` with a ledger against the bare call, 50 tasks, over a transport that is none."""
+"""What exactly once costs: `issue` with a ledger against the bare call, 50 tasks, over no network at all."""
 
 from __future__ import annotations
 
