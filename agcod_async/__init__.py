@@ -17,10 +17,13 @@ from .errors import (
     LedgerError,
     MalformedResponse,
     Outcome,
+    OutcomePending,
     PostconditionError,
     ResendError,
     ResponseError,
     ResponseTimeout,
+    RewardAbandoned,
+    RewardUndone,
     ServiceError,
     SignatureError,
     StaleEntry,
@@ -29,6 +32,7 @@ from .errors import (
     ThrottleUnavailable,
     ThrottlingError,
     TransportError,
+    UndoTooLate,
     UnknownServiceError,
 )
 from .events import (
@@ -41,8 +45,10 @@ from .events import (
     ThrottleStoreLost,
     UnlistedCurrency,
 )
+from .issuer import Issuer
 from .model import Account, TransactionSource
 from .money import Money
+from .receipts import IssuedGiftCard, Receipt
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
@@ -69,19 +75,25 @@ __all__ = [
     "Hook",
     "IllegalTransition",
     "InvalidRequestError",
+    "IssuedGiftCard",
+    "Issuer",
     "LedgerError",
     "LocalThrottle",
     "MalformedResponse",
     "Money",
     "Outcome",
+    "OutcomePending",
     "PostconditionError",
     "Priority",
     "RateChanged",
+    "Receipt",
     "ResendError",
     "ResponseError",
     "ResponseTimeout",
     "RetryPolicy",
     "RetryScheduled",
+    "RewardAbandoned",
+    "RewardUndone",
     "Secret",
     "ServiceError",
     "SignatureError",
@@ -95,6 +107,7 @@ __all__ = [
     "ThrottlingError",
     "TransactionSource",
     "TransportError",
+    "UndoTooLate",
     "UnknownServiceError",
     "UnlistedCurrency",
     "__version__",

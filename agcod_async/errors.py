@@ -95,6 +95,34 @@ class IllegalTransition(LedgerError):
         super().__init__(message, outcome=outcome, **fields)
 
 
+class OutcomePending(AgcodError):
+    """A reward is not settled yet. Asking again with the same reference, or recovery, continues it."""
+
+    def __init__(
+        self, message: str = "", *, reference: str | None = None, since: datetime | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.reference = reference
+        self.since = since
+        """When its present request id was planned."""
+
+
+class RewardAbandoned(OutcomePending):
+    """A reward stayed unknown for 24 hours: it is a case for a person, and for the service's support."""
+
+
+class RewardUndone(AgcodError):
+    """The reward of this reference was undone, on purpose; nothing lives under it."""
+
+    outcome: Outcome = "refused"
+
+
+class UndoTooLate(AgcodError):
+    """The service does not take the reward back any more: the card lives."""
+
+    outcome: Outcome = "refused"
+
+
 class TransportError(AgcodError):
     """No answer came back."""
 

@@ -127,11 +127,12 @@ class AgcodSession:
         self.endpoint = endpoint
         self._credentials = credentials
         self._hooks = Hooks(hooks)
-        self._rng = SystemRandom() if rng is None else rng
+        self.rng = SystemRandom() if rng is None else rng
+        self.clock = clock
         self._clock = SkewedClock(clock)
         self._signer = SigV4Signer(endpoint.region)
         self._protocol = Protocol(endpoint, _CODECS[wire_format], partner_id, _user_agent(user_agent_suffix))
-        self._retries = Retries(retry or RetryPolicy(), self._rng)
+        self._retries = Retries(retry or RetryPolicy(), self.rng)
         self._throttle = LocalThrottle(hooks=hooks) if throttle is None else throttle
         self._options = _CallOptions(priority, max_wait)
         self._transport = transport or HTTPXTransport(http_client, timeout=timeout, ca_file=endpoint.ca_file)
@@ -339,11 +340,13 @@ class AgcodSession:
 
         A hook is told (ActivityIncomplete) when fewer come than the service announced.
         """
-        wire_date(utc_start_date, "utc_start_date"), wire_date(utc_end_date, "utc_end_date")
+        # Now, and not when the first record is asked for.
+        for field, date in (("utc_start_date", utc_start_date), ("utc_end_date", utc_end_date)):
+            wire_date(date, field)
 
         async def fetch(page_index: int) -> model.GetGiftCardActivityPageResponse:
             alphanumerics = string.ascii_letters + string.digits
-            request_id = self.partner_id + "".join(self._rng.choices(alphanumerics, k=16))
+            request_id = self.partner_id + "".join(self.rng.choices(alphanumerics, k=16))
             return await self.get_gift_card_activity_page(
                 request_id,
                 utc_start_date,

@@ -37,6 +37,13 @@ TABLE = {
     "MalformedResponse": ("unknown", True),
     "PostconditionError": ("refused", False),
     "ConfigurationError": ("not_sent", False),
+    "LedgerError": ("not_sent", False),
+    "StaleEntry": ("unknown", False),
+    "IllegalTransition": ("unknown", False),
+    "OutcomePending": ("unknown", False),
+    "RewardAbandoned": ("unknown", False),
+    "RewardUndone": ("refused", False),
+    "UndoTooLate": ("refused", False),
 }
 BASES = {"AgcodError", "TransportError", "ResponseError", "ServiceError"}
 SERVICE_ERRORS = {

@@ -98,6 +98,10 @@ async def test_the_readmes_examples_run(monkeypatch, tmp_path):
 
         async with names["AgcodSession"].from_env() as session:
             assert (await names["reward"](session, "order4712")).startswith("issued A")
+            monkeypatch.chdir(tmp_path)
+            first, again = [await names["reward_once"](session, "order-4713") for _ in range(2)]
+            assert first.startswith("issued A")
+            assert again == first
         await names["in_a_test"]()
         await names["session"].aclose()
 

@@ -15,9 +15,11 @@ LAYERS = [
     ["events", "money", "dates", "endpoints"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
-    ["signer", "retry", "transport", "throttle", "ledger"],
+    ["signer", "retry", "transport", "throttle"],
     ["protocol", "call", "lifetime"],
-    ["session"],
+    ["session", "ledger", "cadence"],
+    ["driver", "receipts"],
+    ["issuer"],
     ["__init__"],
     ["emulator"],
     ["testing"],
@@ -26,7 +28,12 @@ LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
 # The modules that know each library: one of the client, and one of the other end.
 HTTP_HOMES = {"transport", "emulator.transport"}
-HOMES = {"httpx": HTTP_HOMES, "httpx2": HTTP_HOMES, "tenacity": {"retry"}, "aiolimiter": {"throttle"}}
+HOMES = {
+    "httpx": HTTP_HOMES,
+    "httpx2": HTTP_HOMES,
+    "tenacity": {"retry", "issuer"},
+    "aiolimiter": {"throttle"},
+}
 
 # Where the machine's own time may be asked for.
 WALL_CLOCKS = {"clock", "emulator.clock", "emulator.certificates"}

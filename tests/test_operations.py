@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import platform
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -270,7 +270,7 @@ async def test_what_is_sent(operation, place, wire_format):
         "accept-encoding": "identity",
         "content-type": f"application/{wire_format}",
         "host": host,
-        "user-agent": f"agcod-async/{__version__} python/{platform.python_version()} shop/2",
+        "user-agent": f"agcod-async/{__version__} python/{'.'.join(map(str, sys.version_info[:2]))} shop/2",
         "x-amz-date": "20260301T123000Z",
         "x-amz-target": f"com.amazonaws.agcod.AGCODService.{operation}",
     }

@@ -1,0 +1,249 @@
+"""One step of one entry: store what is about to happen, do it, store what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from . import cadence
+from .errors import (
+    AccountError,
+    AgcodError,
+    ClockSkewError,
+    ConfigurationError,
+    CredentialsError,
+    InvalidRequestError,
+    PostconditionError,
+    SignatureError,
+    ThrottlingError,
+)
+from .ledger import states
+from .model import ActivateGiftCardResponse, CreateGiftCardResponse
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .ledger import Entry, Ledger
+    from .model import Response
+    from .session import AgcodSession
+
+LEASE = 60.0
+"""Seconds for which a driver keeps an entry to itself; safety does not depend on it."""
+
+_TOO_LATE = "CancelRequestArrivedAfterTimeLimit"
+# Refusals that say nothing about the reward: whoever mends the configuration wants it driven on.
+CONFIGURED_WRONGLY = (SignatureError, CredentialsError, ClockSkewError, ConfigurationError)
+_DEAD = ("RefundedToPurchaser", "AwaitingActivation")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How an entry stands after a step, and what the service said."""
+
+    entry: Entry
+    response: Response | None = None
+    error: AgcodError | None = None
+
+
+class Driver:
+    """
+    Moves claimed entries on, one step at a time, so that the ledger is true at every moment.
+
+    A step that finds the entry moved on by somebody else ends in StaleEntry, and hands nothing out.
+    """
+
+    def __init__(self, session: AgcodSession, ledger: Ledger) -> None:
+        self._session = session
+        self._ledger = ledger
+
+    async def forward(self, entry: Entry) -> Step:
+        """Send the forward request of an entry that is stored as ``sent``, and store its outcome."""
+        try:
+            response = await self.repeat(entry)
+        except AgcodError as error:
+            after = self._after_refusal(entry, error)
+            if after.state == "reversed":
+                return Step(await self._renewed(after), error=error)
+            return Step(await self._ledger.save(after), error=error)
+        return Step(await self._settled(entry, response), response)
+
+    async def advance(self, entry: Entry) -> Step:
+        """Take the next step of a claimed entry towards its goal."""
+        now = self._now()
+        match entry.state:
+            case "sent" if cadence.is_over(now, entry.unknown_since):
+                return Step(await self._ledger.save(states.abandon(entry)))
+            case "reversing":
+                return await self.reverse(entry)
+            case "reversed" if entry.goal == "replace":
+                return Step(await self._renewed(entry))
+            case "reversed" | "abandoned":
+                # Settled by somebody else since it was looked at.
+                return Step(entry)
+            case "issued":
+                return await self.fetch(entry)
+            case "refused":
+                entry = await self._ledger.save(states.reopen_refused(entry, now))
+            case _:
+                pass
+        return await self.forward(await self._ledger.save(states.mark_sent(entry, now)))
+
+    async def fetch(self, entry: Entry) -> Step:
+        """Repeat the forward request of an issued entry; its answer counts if nobody reverses the entry."""
+        try:
+            response = await self.repeat(entry)
+        except AgcodError as error:
+            if _is_dead(error):
+                entry = await self._ledger.save(states.settle_refunded(entry, self._now()))
+            return Step(entry, error=error)
+        return Step(await self._settled(entry, response), response)
+
+    async def give_up(self, entry: Entry, *, goal: Literal["replace", "undo"]) -> Step:
+        """Reverse what may have been issued."""
+        return await self.reverse(await self._ledger.save(states.begin_reverse(entry, goal, self._now())))
+
+    async def undo(self, entry: Entry) -> Step:
+        """Take the next step of a claimed entry towards its end."""
+        now = self._now()
+        match entry.state:
+            case "planned":
+                return Step(await self._ledger.save(states.withdraw(entry, now)))
+            case "refused":
+                planned = states.reopen_refused(entry, now)
+                return Step(await self._ledger.save(states.withdraw(planned, now)))
+            case "reversed":
+                return Step(await self._ledger.save(states.release(states.change_goal(entry, "undo", now))))
+            case "abandoned":
+                return Step(entry)
+            case "reversing" if entry.goal != "undo":
+                return await self.reverse(await self._ledger.save(states.change_goal(entry, "undo", now)))
+            case "reversing":
+                return await self.reverse(entry)
+            case _:
+                return await self.give_up(entry, goal="undo")
+
+    async def reverse(self, entry: Entry) -> Step:
+        """Send the reverse request of an entry that is stored as ``reversing``, and store its outcome."""
+        if cadence.is_over(self._now(), entry.reversed_since):
+            return Step(await self._ledger.save(states.abandon(entry)))
+        try:
+            await self._send_reverse(entry)
+        except AgcodError as error:
+            return await self._after_reverse(entry, error)
+        return Step(await self._buried(entry))
+
+    async def repeat(self, entry: Entry) -> Response:
+        """Send the forward request: the same id and the same values, every time."""
+        session = self._session
+        match entry.kind:
+            case "create":
+                return await session.create_gift_card(
+                    entry.request_id,
+                    entry.value,
+                    program_id=entry.program_id,
+                    product_type=entry.product_type,
+                    external_reference=entry.external_reference,
+                )
+            case "activate":
+                assert entry.card_number is not None
+                return await session.activate_gift_card(
+                    entry.request_id,
+                    entry.card_number,
+                    entry.value,
+                    program_id=entry.program_id,
+                    product_type=entry.product_type,
+                )
+            case _:
+                assert entry.account is not None
+                return await session.load_amazon_balance(
+                    entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
+                )
+
+    async def _send_reverse(self, entry: Entry) -> None:
+        session = self._session
+        match entry.kind:
+            case "create":
+                await session.cancel_gift_card(entry.request_id, gc_id=entry.gc_id)
+            case "activate":
+                assert entry.card_number is not None
+                await session.deactivate_gift_card(entry.request_id, entry.card_number)
+            case _:
+                assert entry.account is not None
+                await session.void_amazon_balance_load(
+                    entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
+                )
+
+    async def _settled(self, entry: Entry, response: Response) -> Entry:
+        gc_id = response.gc_id if isinstance(response, CreateGiftCardResponse) else None
+        return await self._ledger.save(states.settle_issued(entry, self._now(), gc_id))
+
+    def _after_refusal(self, entry: Entry, error: AgcodError) -> Entry:
+        """Return what a forward request that failed makes of its entry."""
+        now = self._now()
+        if _is_dead(error):
+            return states.settle_refunded(entry, now)
+        was_executed = error.outcome == "unknown"
+        if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
+            due_at = cadence.after_attempts(now, entry.attempts, self._session.rng)
+            return states.release(states.not_sent_after_all(entry, due_at, error))
+        if not was_executed and isinstance(error, CONFIGURED_WRONGLY):
+            return states.release(states.not_sent_after_all(entry, now + timedelta(minutes=1), error))
+        if not was_executed and not entry.has_unknown:
+            return states.settle_refused(entry, now, error)
+        due_at = cadence.next_time(now, entry.unknown_since or now, self._session.rng)
+        return states.release(states.still_unknown(entry, now, due_at, error))
+
+    async def _after_reverse(self, entry: Entry, error: AgcodError) -> Step:
+        now = self._now()
+        if (
+            isinstance(error, InvalidRequestError)
+            and error.error_type == _TOO_LATE
+            and error.outcome == "refused"
+        ):
+            return Step(await self._ledger.save(states.too_late(entry, now)), error=error)
+        if isinstance(error, InvalidRequestError | AccountError) and error.outcome == "refused":
+            # Nothing is known under the id, or so it says: the create may still be on its way.
+            return await self._bury(entry, error)
+        return Step(await self._ledger.save(self._later(entry, error)), error=error)
+
+    async def _bury(self, entry: Entry, reason: AgcodError) -> Step:
+        """Create what is to be reversed, on purpose: then the reverse cannot miss it."""
+        entry = await self._ledger.save(states.bury(entry, self._now()))
+        try:
+            await self.repeat(entry)
+        except AgcodError as error:
+            if _is_dead(error):
+                return Step(await self._buried(entry), error=reason)
+            reason = error
+        return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
+
+    def _later(self, entry: Entry, error: AgcodError) -> Entry:
+        now = self._now()
+        due_at = cadence.next_time(now, entry.reversed_since or now, self._session.rng)
+        return states.release(states.reverse_unknown(entry, due_at, error))
+
+    async def _buried(self, entry: Entry) -> Entry:
+        """The id is dead: settle it, and give the entry its new id in the same breath where it wants one."""
+        reversed_ = states.settle_reversed(entry, self._now())
+        if reversed_.goal != "replace":
+            return await self._ledger.save(reversed_)
+        return await self._renewed(reversed_)
+
+    async def _renewed(self, dead: Entry) -> Entry:
+        wanted = dead if dead.goal == "replace" else states.change_goal(dead, "replace", self._now())
+        fresh, retired = states.renew(wanted, self._now())
+        return await self._ledger.save(states.release(fresh), retired=retired)
+
+    def _now(self) -> datetime:
+        return self._session.clock()
+
+
+def _is_dead(error: AgcodError) -> bool:
+    """Whether the service showed what was asked for, and that it lives no more."""
+    response = error.response if isinstance(error, PostconditionError) else None
+    return (
+        isinstance(response, CreateGiftCardResponse | ActivateGiftCardResponse)
+        and response.card_info is not None
+        and response.card_info.card_status in _DEAD
+    )

@@ -1,0 +1,131 @@
+"""The issuer: each reference once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agcod_async import AccountError, ConfigurationError, Money
+from agcod_async.errors import OutcomePending, RewardAbandoned, RewardUndone, UndoTooLate
+from tests.issuer.world import world
+
+USD = Money("25.00", "USD")
+
+
+@pytest.fixture
+def anyio_backend(virtual_time):
+    return virtual_time
+
+
+async def test_a_reference_is_one_card_for_ever():
+    """The job runs again, the card is the same, and it is paid for once."""
+    async with world() as w:
+        first = await w.issuer.issue("order-4711", USD)
+        again = await w.new_issuer().issue("order-4711", USD)
+        assert again.claim_code == first.claim_code
+        assert again.receipt == first.receipt
+        assert len(w.live_cards) == 1
+        assert w.emulator.partner.funds == 10_000 - 25
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["drop_before", "drop_after", "resend_before", "resend_after", "fault_before", "fault_after", "garbage"],
+)
+@pytest.mark.parametrize("policy", ["complete", "replace"])
+async def test_an_unknown_outcome_ends_in_one_card(kind, policy):
+    """Whichever way the first answer is lost, and however it is settled, one card is paid for."""
+    async with world(on_unknown=policy) as w:
+        w.faults.once(kind, operation="CreateGiftCard")
+        card = await w.issuer.issue("order-4711", USD)
+        assert card.claim_code.reveal()
+        assert len(w.live_cards) == 1
+        assert w.live_cards[0].gc_id == card.gc_id
+        assert card.receipt.generation == (1 if policy == "complete" else 2)
+
+
+async def test_undo_on_unknown_leaves_nothing_paid():
+    """A reward nobody wants after a failure is taken back, and its reference stays dead."""
+    async with world(on_unknown="undo") as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order-4711", USD)
+        assert w.live_cards == []
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order-4711", USD)
+
+
+async def test_a_refusal_is_raised_and_may_be_tried_again():
+    """No funds today, funds tomorrow: the same reference, the same id."""
+    async with world() as w:
+        w.emulator.state.funds["Acme1"] = 5
+        with pytest.raises(AccountError) as caught:
+            await w.issuer.issue("order-4711", USD)
+        assert caught.value.outcome == "refused"
+        assert (await w.issuer.status("order-4711")).state == "refused"
+        w.emulator.state.funds["Acme1"] = 100
+        card = await w.issuer.issue("order-4711", USD)
+        assert card.receipt.generation == 1
+
+
+async def test_another_value_for_a_reference_is_refused_before_anything_is_sent():
+    """A reference names one reward."""
+    async with world() as w:
+        await w.issuer.issue("order-4711", USD)
+        with pytest.raises(ConfigurationError, match="order-4711"):
+            await w.issuer.issue("order-4711", Money("26.00", "USD"))
+
+
+async def test_fifty_tasks_share_one_card():
+    """The same job, started fifty times: everybody gets the card, it is paid for once."""
+    async with world() as w:
+        cards = await asyncio.gather(*(w.issuer.issue("order-4711", USD) for _ in range(50)))
+        assert len({card.claim_code for card in cards}) == 1
+        assert len(w.live_cards) == 1
+
+
+async def test_an_outage_is_survived_by_recovery():
+    """The budget ends in OutcomePending; recovery settles it when the gateway is back."""
+    async with world(budget=5.0) as w:
+        number = w.faults.arm(fault("drop_after"))
+        with pytest.raises(OutcomePending) as caught:
+            await w.issuer.issue("order-4711", USD)
+        assert (caught.value.reference, caught.value.outcome) == ("order-4711", "unknown")
+        w.faults.disarm(number)
+        issuer = w.new_issuer()
+        while (await issuer.status("order-4711")).state != "issued":
+            await asyncio.sleep(1)
+            await issuer.recover()
+        assert len(w.live_cards) == 1
+        assert (await issuer.issue("order-4711", USD)).gc_id == w.live_cards[0].gc_id
+
+
+@pytest.mark.parametrize("policy", ["complete", "replace"])
+async def test_after_a_day_it_is_a_case_for_a_person(policy):
+    """The service's rule: stop after 24 hours, and report."""
+    async with world(on_unknown=policy, budget=3 * 86_400.0) as w:
+        w.faults.arm(fault("drop_before"))
+        with pytest.raises(RewardAbandoned) as caught:
+            await w.issuer.issue("order-4711", USD)
+        assert 24 * 3600 <= asyncio.get_running_loop().time() < 26 * 3600
+        assert caught.value.request_id == (await w.entry("order-4711")).request_id
+
+
+async def test_undo_takes_a_card_back_and_says_so_when_it_is_too_late():
+    """Within fifteen minutes the card dies; after them it lives, and undo does not pretend."""
+    async with world() as w:
+        await w.issuer.issue("early", USD)
+        await w.issuer.issue("late", USD)
+        assert (await w.issuer.undo("early")).state == "reversed"
+        await asyncio.sleep(16 * 60)
+        with pytest.raises(UndoTooLate):
+            await w.issuer.undo("late")
+        assert (await w.issuer.status("late")).state == "issued"
+        assert [card.gc_id for card in w.live_cards] == [(await w.issuer.issue("late", USD)).gc_id]
+
+
+def fault(kind):
+    from agcod_async.emulator import Fault
+
+    return Fault(kind)
