@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from agcod_async import Money
+from agcod_async import Money, ledger as ledgers
 from agcod_async.clock import utc_now
-from agcod_async.ledger import Intent, PostgresLedger, SQLiteLedger, states
+from agcod_async.ledger import Intent, SQLiteLedger, states
 
 
 def opened(place: str, clock=utc_now):
-    return PostgresLedger(place, clock=clock) if "://" in place else SQLiteLedger(place, clock=clock)
+    # PostgresLedger is named only where it is used, because it needs an extra.
+    return ledgers.PostgresLedger(place, clock=clock) if "://" in place else SQLiteLedger(place, clock=clock)
 
 
 async def issue(ledger, reference: str, owner: str) -> None:
