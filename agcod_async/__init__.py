@@ -1,5 +1,7 @@
 """The safe way to turn money into Amazon gift cards from asyncio Python."""
 
+from typing import TYPE_CHECKING
+
 from ._version import __version__
 from .credentials import Credentials, CredentialsProvider, EnvironmentCredentials
 from .endpoints import Endpoint
@@ -45,14 +47,16 @@ from .events import (
     ThrottleStoreLost,
     UnlistedCurrency,
 )
-from .issuer import Issuer
 from .model import Account, TransactionSource
 from .money import Money
-from .receipts import IssuedGiftCard, Receipt
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
 from .throttle import LocalThrottle, Priority, Throttle
+
+if TYPE_CHECKING:
+    from .issuer import Issuer
+    from .receipts import IssuedGiftCard, Receipt
 
 __all__ = [
     "Account",
@@ -112,3 +116,13 @@ __all__ = [
     "UnlistedCurrency",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Whoever needs no ledger does not wait for its import.
+    if name in ("IssuedGiftCard", "Issuer", "Receipt"):
+        from . import issuer
+
+        globals().update({each: getattr(issuer, each) for each in ("IssuedGiftCard", "Issuer", "Receipt")})
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
