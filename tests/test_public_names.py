@@ -34,7 +34,7 @@ def test_a_name_that_is_not_promised_is_missing():
 
 def test_the_issuer_waits_until_it_is_asked_for():
     """Whoever only calls the service does not pay for the ledger's import."""
-    code = "import sys, agcod_async; early = 'agcod_async.issuer' in sys.modules; agcod_async.Issuer; print(early)"
+    code = "import sys, agcod_async as a; early = 'agcod_async.issuer' in sys.modules; a.Issuer; print(early)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
