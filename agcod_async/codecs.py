@@ -61,7 +61,7 @@ class JSONCodec:
     def decode(self, body: bytes, shape: type[T]) -> T:
         """Return *body* as a *shape*."""
         try:
-            return self._decoders[shape](body)  # type: ignore[no-any-return]
+            return self._decoders[shape](body)  # type: ignore[no-any-return]  # decodes to its key
         except _UNREADABLE as exc:
             raise UnreadableBody(_position(exc)) from None
 

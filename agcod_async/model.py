@@ -310,7 +310,7 @@ class BalanceLoadResponse(Response, frozen=True, kw_only=True):
 
 
 I = TypeVar("I", bound=Shape, covariant=True)  # noqa: E741  (I and O: what goes in, what comes out)
-O = TypeVar("O", bound=Response, covariant=True)  # noqa: E741
+O = TypeVar("O", bound=Response, covariant=True)  # noqa: E741  (as above)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ class FixedMeter:
             self._window, self._count = window, 0
         return self._count < self._rate.requests
 
-    def take(self, now: int) -> None:  # noqa: ARG002
+    def take(self, now: int) -> None:  # noqa: ARG002  (is_open has set the time)
         """Count a request that passed."""
         self._count += 1
 
@@ -131,7 +131,7 @@ class BucketMeter:
         self._at = now
         return self._level >= self._rate.period
 
-    def take(self, now: int) -> None:  # noqa: ARG002
+    def take(self, now: int) -> None:  # noqa: ARG002  (is_open has set the time)
         """Count a request that passed."""
         self._level -= self._rate.period
 

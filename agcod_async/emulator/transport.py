@@ -44,7 +44,7 @@ def in_process(library: Any, emulator: "Emulator") -> Any:
     The two have the same names but unrelated classes, so everything is taken from the one given.
     """
 
-    class Stream(library.AsyncByteStream):  # type: ignore[misc]
+    class Stream(library.AsyncByteStream):  # type: ignore[misc]  # of either family
         """The body of an answer as it trickles in."""
 
         def __init__(self, delivery: Delivery, body: bytes, patience: float | None) -> None:
@@ -61,7 +61,7 @@ def in_process(library: Any, emulator: "Emulator") -> Any:
             if delivery.cut_after is not None:
                 raise library.RemoteProtocolError("peer closed connection in the middle of the body")
 
-    class Transport(library.AsyncBaseTransport):  # type: ignore[misc]
+    class Transport(library.AsyncBaseTransport):  # type: ignore[misc]  # of either family
         """Hands requests to the emulator; every host leads to it."""
 
         async def handle_async_request(self, request: Any) -> Any:
