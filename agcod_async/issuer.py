@@ -21,7 +21,8 @@ from .errors import (
     StaleEntry,
     UndoTooLate,
 )
-from .ledger import Intent
+from .ledger import Intent, Payer
+from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
 from .money import Money, payable
 from .receipts import IssuedGiftCard, Receipt
@@ -49,8 +50,9 @@ class Issuer:
     """
     Issues each reference once: the intent is stored before anything is sent, and every outcome after it.
 
-    Any number of issuers, in any number of processes, may share a ledger. A call that is cancelled, or a
-    process that dies, leaves the ledger true; the same reference afterwards continues where it stood.
+    Any number of issuers, in any number of processes, may share a ledger, also those of several partners
+    and endpoints: each meets only the entries of its own session's. A call that is cancelled, or a process
+    that dies, leaves the ledger true; the same reference afterwards continues where it stood.
 
     Args:
         session: where requests go; clock and randomness are taken from it.
@@ -73,6 +75,8 @@ class Issuer:
     ) -> None:
         self._session = session
         self._ledger = ledger
+        self.payer = Payer(partner_id=session.partner_id, endpoint=session.endpoint.identity)
+        """Whose entries this issuer meets in the ledger."""
         self._driver = Driver(session, ledger)
         self._on_unknown: OnUnknown = _policy(on_unknown)
         self._budget = _seconds(budget)
@@ -99,7 +103,9 @@ class Issuer:
             OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
             RewardAbandoned: it stayed unknown for 24 hours, and is a case for a person.
             RewardUndone: the reward was undone.
-            ConfigurationError: the reference stands for another value already, or a ceiling forbids it.
+            ConfigurationError:
+                the reference stands for another value already, or belongs to another partner or endpoint,
+                or a ceiling forbids it.
             LedgerError: the ledger failed; with ``outcome == "not_sent"`` before anything had left.
         """
         intent = Intent(
@@ -188,7 +194,9 @@ class Issuer:
         """
         receipts: list[Receipt] = []
         while True:
-            due = await self._ledger.claim_due(owner=self._owner(), lease=LEASE, limit=limit)
+            due = await self._ledger.claim_due(
+                payer=self.payer, owner=self._owner(), lease=LEASE, limit=limit
+            )
             moves = (self._move(entry, self._on_unknown) for entry in due)
             steps = await asyncio.gather(*moves, return_exceptions=True)
             for step in steps:
@@ -270,24 +278,25 @@ class Issuer:
         )
 
     async def _issue_move(self, intent: Intent, policy: OnUnknown) -> Step:
-        entry, is_mine = await self._ledger.begin(
-            intent, partner_id=self._session.partner_id, owner=self._owner(), lease=LEASE
-        )
+        entry, is_mine = await self._ledger.begin(intent, payer=self.payer, owner=self._owner(), lease=LEASE)
         if is_mine:
             return await self._current(self._driver.forward, entry)
         if entry.state == "issued":
             return await self._current(self._driver.fetch, entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(intent.reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(intent.reference)
         return Step(entry) if claimed is None else await self._move(claimed, policy)
 
     async def _undo_move(self, reference: str) -> Step:
         entry = await self._known(reference)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(reference)
         return Step(entry) if claimed is None else await self._current(self._driver.undo, claimed)
+
+    async def _claim(self, reference: str) -> Entry | None:
+        return await self._ledger.claim(reference, payer=self.payer, owner=self._owner(), lease=LEASE)
 
     async def _move(self, entry: Entry, policy: OnUnknown) -> Step:
         """Take the next step of a claimed entry."""
@@ -306,6 +315,7 @@ class Issuer:
         entry = await self._ledger.get(reference)
         if entry is None:
             raise ConfigurationError(f"reference: {reference!r} is not in the ledger")
+        check_owned(entry, self.payer)
         return entry
 
     def _pause(self, step: Step, began: datetime) -> float:
