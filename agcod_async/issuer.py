@@ -20,7 +20,8 @@ from .errors import (
     StaleEntry,
     UndoTooLate,
 )
-from .ledger import Intent
+from .ledger import Intent, Payer
+from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
 from .money import Money, payable
 from .receipts import IssuedGiftCard, Receipt
@@ -48,8 +49,9 @@ class Issuer:
     """
     Issues each reference once: the intent is stored before anything is sent, and every outcome after it.
 
-    Any number of issuers, in any number of processes, may share a ledger. A call that is cancelled, or a
-    process that dies, leaves the ledger true; the same reference afterwards continues where it stood.
+    Any number of issuers, in any number of processes, may share a ledger, also those of several partners
+    and endpoints: each meets only the entries of its own session's. A call that is cancelled, or a process
+    that dies, leaves the ledger true; the same reference afterwards continues where it stood.
 
     Args:
         session: where requests go; clock and randomness are taken from it.
@@ -73,6 +75,8 @@ class Issuer:
     ) -> None:
         self._session = session
         self._ledger = ledger
+        self.payer = Payer(partner_id=session.partner_id, endpoint=session.endpoint.identity)
+        """Whose entries this issuer meets in the ledger."""
         self._driver = Driver(session, ledger)
         self._on_unknown: OnUnknown = _policy(on_unknown)
         self._budget = _seconds(budget)
@@ -100,7 +104,9 @@ class Issuer:
                 that is under way is waited for in the background.
             RewardAbandoned: it stayed unknown for 24 hours, and is a case for a person.
             RewardUndone: the reward was undone.
-            ConfigurationError: the reference stands for another value already, or a ceiling forbids it.
+            ConfigurationError:
+                the reference stands for another value already, or belongs to another partner or endpoint,
+                or a ceiling forbids it.
             LedgerError: the ledger failed; with ``outcome == "not_sent"`` before anything had left.
         """
         intent = Intent(
@@ -194,7 +200,9 @@ class Issuer:
         """
         receipts: list[Receipt] = []
         while True:
-            due = await self._ledger.claim_due(owner=self._owner(), lease=LEASE, limit=limit)
+            due = await self._ledger.claim_due(
+                payer=self.payer, owner=self._owner(), lease=LEASE, limit=limit
+            )
             moves = (self._move(entry, self._on_unknown) for entry in due)
             steps = await asyncio.gather(*moves, return_exceptions=True)
             for step in steps:
@@ -256,9 +264,7 @@ class Issuer:
             task.exception()
 
     async def _issue_move(self, see: Callable[[Entry], None], intent: Intent, policy: OnUnknown) -> Step:
-        entry, is_mine = await self._ledger.begin(
-            intent, partner_id=self._session.partner_id, owner=self._owner(), lease=LEASE
-        )
+        entry, is_mine = await self._ledger.begin(intent, payer=self.payer, owner=self._owner(), lease=LEASE)
         see(entry)
         if is_mine:
             return await self._current(self._driver.forward, entry)
@@ -266,7 +272,7 @@ class Issuer:
             return await self._current(self._driver.fetch, entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(intent.reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(intent.reference)
         return Step(entry) if claimed is None else await self._move(claimed, policy)
 
     async def _undo_move(self, see: Callable[[Entry], None], reference: str) -> Step:
@@ -274,8 +280,11 @@ class Issuer:
         see(entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(reference)
         return Step(entry) if claimed is None else await self._current(self._driver.undo, claimed)
+
+    async def _claim(self, reference: str) -> Entry | None:
+        return await self._ledger.claim(reference, payer=self.payer, owner=self._owner(), lease=LEASE)
 
     async def _move(self, entry: Entry, policy: OnUnknown) -> Step:
         """Take the next step of a claimed entry."""
@@ -294,6 +303,7 @@ class Issuer:
         entry = await self._ledger.get(reference)
         if entry is None:
             raise ConfigurationError(f"reference: {reference!r} is not in the ledger")
+        check_owned(entry, self.payer)
         return entry
 
     def _pause(self, step: Step, *, began: datetime) -> float:

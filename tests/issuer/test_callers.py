@@ -115,7 +115,7 @@ async def test_what_was_never_made_is_buried_for_every_kind(kind):
 async def test_undo_of_what_never_left():
     """Planned, refused or unheard of: nothing is sent, and it is never issued afterwards."""
     async with world() as w:
-        await w.ledger.plan([Intent(reference="planned", value=USD)], partner_id="Acme1")
+        await w.ledger.plan([Intent(reference="planned", value=USD)], payer=w.payer)
         w.emulator.state.funds["Acme1"] = 1
         with pytest.raises(AgcodError):
             await w.issuer.issue("refused", USD)
@@ -166,7 +166,7 @@ async def test_settled_by_somebody_else_meanwhile():
         await w.issuer.issue("undone", USD)
         await w.issuer.undo("undone")
         for reference, state in (("issued", "issued"), ("undone", "reversed")):
-            claimed = await w.ledger.claim(reference, owner="late", lease=60.0)
+            claimed = await w.ledger.claim(reference, payer=w.payer, owner="late", lease=60.0)
             assert (await w.issuer._driver.advance(claimed)).entry.state == state
         assert len(w.live_cards) == 1
 
@@ -210,7 +210,7 @@ async def test_somebody_elses_lease_is_waited_for():
     """A process that died in the middle holds its entry for a minute, no longer."""
     async with world(budget=300.0) as w:
         intent = Intent(reference="order", value=USD)
-        await w.ledger.begin(intent, partner_id="Acme1", owner="dead", lease=60.0)
+        await w.ledger.begin(intent, payer=w.payer, owner="dead", lease=60.0)
         with pytest.raises(OutcomePending):
             await w.issuer.undo("order", budget=5.0)
         assert (await w.issuer.issue("order", USD)).gc_id
@@ -221,7 +221,7 @@ async def test_recovery_drives_everything_and_is_not_stopped_by_one():
     """What cannot be stored is raised at the end; the others are driven all the same."""
     async with world() as w:
         intents = [Intent(reference=f"order-{number}", value=USD) for number in range(5)]
-        await w.ledger.plan(intents, partner_id="Acme1")
+        await w.ledger.plan(intents, payer=w.payer)
         save = w.ledger.save
 
         async def failing(entry, **options):
@@ -413,7 +413,7 @@ async def test_a_reversed_entry_that_wants_a_new_id_gets_it_or_is_undone():
     async with world() as w:
         for reference in ("renewed", "undone"):
             await w.issuer.issue(reference, USD)
-            entry = await w.ledger.claim(reference, owner="one", lease=60.0)
+            entry = await w.ledger.claim(reference, payer=w.payer, owner="one", lease=60.0)
             entry = await w.ledger.save(states.begin_reverse(entry, "replace", w.clock()))
             await w.session.cancel_gift_card(entry.request_id)
             dead = states.release(states.settle_reversed(entry, w.clock()))
@@ -428,7 +428,7 @@ async def test_undo_leaves_a_case_alone():
     """What became one a moment ago is for a person to decide."""
     async with world() as w:
         entry, _ = await w.ledger.begin(
-            Intent(reference="order", value=USD), partner_id="Acme1", owner="o", lease=9.0
+            Intent(reference="order", value=USD), payer=w.payer, owner="o", lease=9.0
         )
         case = await w.ledger.save(states.abandon(entry))
         assert (await w.issuer._driver.undo(case)).entry == case

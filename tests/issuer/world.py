@@ -10,7 +10,7 @@ from random import Random
 from agcod_async import AgcodSession, Credentials, Endpoint, RetryPolicy
 from agcod_async.emulator import Emulator, Settings
 from agcod_async.issuer import Issuer
-from agcod_async.ledger import MemoryLedger
+from agcod_async.ledger import MemoryLedger, Payer
 from tests.simulation.universe import NoThrottle
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,6 +51,10 @@ class World:
     def now(self) -> float:
         """Seconds since the world began."""
         return (self.clock() - START).total_seconds()
+
+    @property
+    def payer(self) -> Payer:
+        return self.issuer.payer
 
     @property
     def live_cards(self) -> list:
