@@ -3,14 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .credentials import (
-    CallableCredentials,
-    Credentials,
-    CredentialsProvider,
-    EnvironmentCredentials,
-    FileCredentials,
-    ProfileCredentials,
-)
+from .credentials import Credentials, CredentialsProvider, EnvironmentCredentials
 from .endpoints import Endpoint
 from .errors import (
     AccountError,
@@ -20,7 +13,6 @@ from .errors import (
     ConnectFailed,
     ConnectionLost,
     CredentialsError,
-    CredentialsUnavailable,
     GatewayFault,
     IllegalTransition,
     InvalidRequestError,
@@ -71,7 +63,6 @@ __all__ = [
     "AccountError",
     "AgcodError",
     "AgcodSession",
-    "CallableCredentials",
     "ClaimCode",
     "ClockCorrected",
     "ClockSkewError",
@@ -81,11 +72,9 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsProvider",
-    "CredentialsUnavailable",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
-    "FileCredentials",
     "GatewayFault",
     "Hook",
     "IllegalTransition",
@@ -100,7 +89,6 @@ __all__ = [
     "OutcomePending",
     "PostconditionError",
     "Priority",
-    "ProfileCredentials",
     "RateChanged",
     "Receipt",
     "ResendError",
