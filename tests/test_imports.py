@@ -19,7 +19,6 @@ LAYERS = [
     ["protocol", "call", "lifetime"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
-    ["drive"],
     ["issuer"],
     ["__init__"],
     ["emulator"],
@@ -32,7 +31,7 @@ HTTP_HOMES = {"transport", "emulator.transport"}
 HOMES = {
     "httpx": HTTP_HOMES,
     "httpx2": HTTP_HOMES,
-    "tenacity": {"retry", "drive"},
+    "tenacity": {"retry", "issuer"},
     "aiolimiter": {"throttle"},
 }
 
