@@ -60,6 +60,11 @@ class World:
     def live_cards(self) -> list:
         return [card for card in self.emulator.state.cards.values() if card.is_live]
 
+    @property
+    def drives(self) -> list:
+        """The tasks of the present issuer."""
+        return [drive.task for drive in self.issuer._drives.values()]
+
     async def entry(self, reference: str):
         return await self.ledger.get(reference)
 
@@ -69,4 +74,4 @@ async def world(**options):
     """A world for one test; the tasks it leaves are waited for."""
     made = World(**options)
     yield made
-    await asyncio.gather(*made.issuer._drives.values(), return_exceptions=True)
+    await asyncio.gather(*made.drives, return_exceptions=True)
