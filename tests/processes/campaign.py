@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -95,11 +95,13 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.rewards} rewards, {self.cards} cards, {self.charged} USD charged, {self.requests} requests, "
-            f"{self.kills} kills, {self.freezes} freezes, {self.faults.total()} faults "
-            f"({self.faults.total() / self.requests:.0%}), {self.scanned / 1e6:.1f} MB searched for codes, "
+            f"{self.rewards} rewards, {self.cards} cards, {self.charged} USD charged, "
+            f"{self.requests} requests, {self.kills} kills, {self.freezes} freezes, "
+            f"{self.faults.total()} faults ({self.faults.total() / self.requests:.0%}), "
+            f"{self.scanned / 1e6:.1f} MB searched for codes, "
             f"{self.seconds:.1f} s\n"
-            f"  states: {_sorted(self.states)}; once unknown: {self.unknown}\n  asked again after: {_sorted(self.again)}\n"
+            f"  states: {_sorted(self.states)}; once unknown: {self.unknown}\n"
+            f"  asked again after: {_sorted(self.again)}\n"
             f"  faults: {_sorted(self.faults)}"
         )
 
@@ -294,7 +296,7 @@ class Campaign:
             self.emulator.faults.arm(Fault(kind, probability=each, seconds=_SECONDS.get(kind, 0.0)))
 
     async def kill(self) -> None:
-        """kill -9, each time after a random share of the work, and one time in four as soon as one starts."""
+        """SIGKILL, each time after a random share of the work, and one time in four as soon as one starts."""
         for number in range(self._kills):
             await self._progress((number + self.random.random()) / (self._kills + 1))
             is_early = self.random.random() < 0.25
@@ -434,7 +436,10 @@ class Campaign:
         match entry.state:
             case "issued":
                 card = cards.get(entry.request_id)
-                if live != [entry.request_id] or (card.gc_id, str(card.amount)) != (entry.gc_id, reward.amount):
+                if live != [entry.request_id] or (card.gc_id, str(card.amount)) != (
+                    entry.gc_id,
+                    reward.amount,
+                ):
                     self.wrong.append(f"{name}: issued, and the gateway has {card}")
                 if not reward.cards and not reward.ends:
                     self.wrong.append(f"{name}: paid for, and given to nobody")
@@ -459,7 +464,9 @@ class Campaign:
         Raises:
             WrongBooks: there is one; or the search finds nothing at all, not even a gcId.
         """
-        codes = {self.state.claim_code(card.gc_id).replace("-", "").encode() for card in self.state.cards.values()}
+        codes = {
+            self.state.claim_code(card.gc_id).replace("-", "").encode() for card in self.state.cards.values()
+        }
         some_id = next(iter(self.state.cards.values())).gc_id.encode()
         is_there = False
         for path in (path for folder in folders for path in folder.rglob("*")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -81,7 +82,9 @@ async def issued(issuer: Issuer, job: Job) -> IssuedGiftCard:
 
 async def jobs() -> AsyncIterator[Job | Undo]:
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     decode = msgspec.json.Decoder(Job | Undo).decode
     while line := await reader.readline():
         yield decode(line)
@@ -89,11 +92,9 @@ async def jobs() -> AsyncIterator[Job | Undo]:
 
 async def recover_for_ever(issuer: Issuer) -> None:
     while True:
-        try:
+        # If the store is away, the next round finds it again.
+        with suppress(LedgerError):
             await issuer.recover()
-        except LedgerError:
-            # The store is away; the next round finds it again.
-            pass
         await asyncio.sleep(RECOVER_EVERY)
 
 

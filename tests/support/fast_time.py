@@ -28,7 +28,7 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 class FastClock:
-    """The wall clock to it: from *began* on, a time that all processes know, it runs *speed* times as fast."""
+    """The wall clock to it: from *began* on, which all processes know, it runs *speed* times as fast."""
 
     def __init__(self, began: datetime, speed: float) -> None:
         self._began = began
