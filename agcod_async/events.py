@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Outcome
+from .secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,86 @@ LOGGER = logging.getLogger("agcod_async")
 LOGGER.addHandler(logging.NullHandler())
 
 
+def _without_secrets(record: logging.LogRecord) -> logging.LogRecord:
+    """The last guard: no text that looks like a secret passes, whoever wrote it into this log."""
+    clean = logging.makeLogRecord(vars(record))
+    clean.msg, clean.args = mask(record.getMessage()), None
+    return clean
+
+
+LOGGER.addFilter(_without_secrets)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Base class of every event. No event carries a secret or a body."""
 
     level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Event):
+    """A call of the session began: everything until its CallEnded, in this task, belongs to it."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    server: str
+    """The host name of the endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleWaited(Event):
+    """The throttle let a call pass after *seconds*, which are 0 where it was its turn already."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    """A request is about to be sent: number *attempt* of its call, from 1."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(Event):
+    """An attempt that was started ended, with an answer of *http_status* or without one."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempt: int
+    seconds: float
+    http_status: int | None
+    error: str | None
+    """The name of the error's class, or None after a success."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """A call ended, over all its attempts, the throttle's line and the waits between them included."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempts: int
+    seconds: float
+    outcome: Literal["success"] | Outcome
+    """What is known now; a call that was cancelled after something had been sent is ``unknown``."""
+    error: str | None
+    """The name of the error's class, or None after a success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +184,11 @@ class Hooks:
             if not callable(hook) or iscoroutinefunction(hook):
                 raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
         self._hooks = tuple(hooks)
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether anybody would see an event of every call."""
+        return bool(self._hooks) or LOGGER.isEnabledFor(logging.DEBUG)
 
     def emit(self, event: Event) -> None:
         """Tell everybody. What a hook raises is logged, by name only, and goes no further."""

@@ -28,6 +28,7 @@ from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
+from .watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -443,19 +444,22 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        async for attempt in self._retries.attempts(call):
-            with attempt:
-                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
-                credentials = await credentials_of(self._credentials)
-                self._lifetime.check()
-                # Signed last, because a signature is only good for minutes.
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
-                sent = clock()
-                response = await self._transport.send(signed)
-                answer = self._protocol.read(operation, shape, signed, response)
-                self._throttle.accepted(operation.name, clock() - sent)
-                self._retries.earn(attempt.retry_state.attempt_number)
-                return answer
+        with watch(self._hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+            async for attempt in self._retries.attempts(call):
+                with attempt, seen.attempt() as trial:
+                    await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
+                    trial.granted()
+                    credentials = await credentials_of(self._credentials)
+                    self._lifetime.check()
+                    # Signed last, because a signature is only good for minutes.
+                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    sent = clock()
+                    response = await self._transport.send(signed)
+                    trial.answered(response.status)
+                    answer = self._protocol.read(operation, shape, signed, response)
+                    self._throttle.accepted(operation.name, clock() - sent)
+                    self._retries.earn(attempt.retry_state.attempt_number)
+                    return answer
         raise AssertionError("unreachable")
 
     # Life cycle

@@ -16,7 +16,7 @@ LAYERS = [
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
-    ["protocol", "call", "lifetime"],
+    ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
     ["drive"],
