@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .credentials import Credentials, CredentialsProvider, EnvironmentCredentials
+from .credentials import (
+    CallableCredentials,
+    Credentials,
+    CredentialsProvider,
+    EnvironmentCredentials,
+    FileCredentials,
+    ProfileCredentials,
+)
 from .endpoints import Endpoint
 from .errors import (
     AccountError,
@@ -13,6 +20,7 @@ from .errors import (
     ConnectFailed,
     ConnectionLost,
     CredentialsError,
+    CredentialsUnavailable,
     GatewayFault,
     IllegalTransition,
     InvalidRequestError,
@@ -63,6 +71,7 @@ __all__ = [
     "AccountError",
     "AgcodError",
     "AgcodSession",
+    "CallableCredentials",
     "ClaimCode",
     "ClockCorrected",
     "ClockSkewError",
@@ -72,9 +81,11 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsProvider",
+    "CredentialsUnavailable",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
+    "FileCredentials",
     "GatewayFault",
     "Hook",
     "IllegalTransition",
@@ -89,6 +100,7 @@ __all__ = [
     "OutcomePending",
     "PostconditionError",
     "Priority",
+    "ProfileCredentials",
     "RateChanged",
     "Receipt",
     "ResendError",

@@ -88,5 +88,5 @@ def redact(text: str) -> str:
     """Return the first line of *text*, bounded, with whatever looks like a secret masked."""
     line = text.strip().partition("\n")[0]
     clean = mask(line[: 4 * _MAX_TEXT])
-    printable = "".join(char if char.isprintable() else " " for char in clean)
+    printable = clean if clean.isprintable() else "".join(c if c.isprintable() else " " for c in clean)
     return printable if len(printable) <= _MAX_TEXT else printable[: _MAX_TEXT - 1] + "…"
