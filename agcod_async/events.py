@@ -14,15 +14,16 @@ from .secret import mask
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .money import Money
+
 LOGGER = logging.getLogger("agcod_async")
 LOGGER.addHandler(logging.NullHandler())
 
 
-def _without_secrets(record: logging.LogRecord) -> logging.LogRecord:
+def _without_secrets(record: logging.LogRecord) -> bool:
     """The last guard: no text that looks like a secret passes, whoever wrote it into this log."""
-    clean = logging.makeLogRecord(vars(record))
-    clean.msg, clean.args = mask(record.getMessage()), None
-    return clean
+    record.msg, record.args = mask(record.getMessage()), None
+    return True
 
 
 LOGGER.addFilter(_without_secrets)
@@ -139,6 +140,35 @@ class ActivityIncomplete(Event):
 
     received: int
     announced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardStep(Event):
+    """The issuer took a step with a reward, and the ledger says by now what came of it."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    reference: str
+    kind: str
+    """``create``, ``activate`` or ``load``."""
+    request_id: str
+    generation: int
+    before: str
+    """The state of the entry before the step; ``issued`` where a card was fetched again."""
+    state: str
+    value: Money
+    error: str | None
+    """The name of the class of what the step's request ended with, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardNeedsPerson(Event):
+    """A reward stayed unknown for 24 hours: somebody has to ask the service about this request id."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    reference: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ class AgcodSession:
         self.partner_id = partner_id
         self.endpoint = endpoint
         self._credentials = credentials
-        self._hooks = Hooks(hooks)
+        self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
@@ -358,7 +358,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch, self._hooks)
+        return paging.records(fetch, self.hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -445,7 +445,7 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        with watch(self._hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+        with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
             async for attempt in self._retries.attempts(call):
                 with attempt, seen.attempt() as trial:
                     await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
@@ -493,16 +493,14 @@ class AgcodSession:
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
-            hooks=self._hooks,
+            hooks=self.hooks,
         )
 
     def _payable(self, field: str, value: Money) -> Money:
         amount = payable(field, value)
         known = self.endpoint.currencies
         if known and amount.currency_code not in known:
-            self._hooks.emit(
-                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
-            )
+            self.hooks.emit(UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name))
         return amount
 
 

@@ -18,6 +18,7 @@ from .events import (
     Event,
     RateChanged,
     RetryScheduled,
+    RewardStep,
     ThrottleWaited,
 )
 
@@ -74,6 +75,12 @@ class OpenTelemetryHook:
         self._rates = meter.create_gauge(
             "agcod.client.throttle.rate", "{request}/s", "What the throttle lets pass, after it changed."
         )
+        self._rewards = meter.create_counter(
+            "agcod.rewards", "{reward}", "Rewards that came to a state; each issued one counts once."
+        )
+        self._amounts = meter.create_counter(
+            "agcod.rewards.amount", "{currency}", "What issued rewards are worth, in major units."
+        )
         self._current: ContextVar[_Open | None] = ContextVar("agcod_open_span", default=None)
         self._handlers: Mapping[type[Event], Callable[..., None]] = {
             CallStarted: self._call_started,
@@ -82,6 +89,7 @@ class OpenTelemetryHook:
             AttemptEnded: self._attempt_ended,
             RetryScheduled: self._retry_scheduled,
             CallEnded: self._call_ended,
+            RewardStep: self._reward_step,
             RateChanged: self._rate_changed,
         }
 
@@ -127,6 +135,22 @@ class OpenTelemetryHook:
         self._calls.add(1, labels)
         self._durations.record(event.seconds, labels)
         self._close("agcod.outcome", event.outcome, event.error)
+
+    def _reward_step(self, event: RewardStep) -> None:
+        attributes: dict[str, str | int] = {
+            "agcod.reward.kind": event.kind,
+            "agcod.reward.state": event.state,
+            "agcod.reward.generation": event.generation,
+            "agcod.request_id": event.request_id,
+        }
+        trace.get_current_span().add_event("agcod.reward.step", attributes)
+        if event.state == event.before:
+            return
+        labels = {"agcod.reward.kind": event.kind, "agcod.reward.state": event.state}
+        self._rewards.add(1, labels)
+        if event.state == "issued":
+            labels["agcod.currency"] = event.value.currency_code
+            self._amounts.add(float(event.value.amount), labels)
 
     def _rate_changed(self, event: RateChanged) -> None:
         self._rates.set(event.rate, {"agcod.throttle.scope": event.scope})

@@ -12,7 +12,8 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # name, and free inside.
 LAYERS = [
     ["_version", "errors", "wire", "secret", "codecs"],
-    ["events", "money", "dates", "endpoints"],
+    ["money", "dates", "endpoints"],
+    ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
@@ -22,7 +23,7 @@ LAYERS = [
     ["drive"],
     ["issuer"],
     ["__init__"],
-    ["emulator"],
+    ["emulator", "telemetry"],
     ["testing"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
@@ -34,6 +35,7 @@ HOMES = {
     "httpx2": HTTP_HOMES,
     "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
+    "opentelemetry": {"telemetry"},
 }
 
 # Where the machine's own time may be asked for.
