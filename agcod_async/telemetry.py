@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _SCOPE = "agcod_async"
 _SERVICE = "AGCODService"
 
+_SHORTEST_WAIT = 0.001
+"""Seconds; below, it was its turn already."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -110,8 +113,8 @@ class OpenTelemetryHook:
         self._open(f"{_SERVICE}/{event.operation}", SpanKind.INTERNAL, event.server, attributes)
 
     def _throttle_waited(self, event: ThrottleWaited) -> None:
-        # Most waits are none, and a record costs as much as signing does.
-        if event.seconds > 0:
+        # Most waits are none, and each record costs as much as signing does.
+        if event.seconds >= _SHORTEST_WAIT:
             self._waits.record(event.seconds, {"rpc.method": event.operation})
 
     def _attempt_started(self, event: AttemptStarted) -> None:

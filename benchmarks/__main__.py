@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import bench_call, bench_codecs, bench_emulator, bench_import, bench_session, bench_signer, bench_telemetry
+from . import (
+    bench_call,
+    bench_codecs,
+    bench_emulator,
+    bench_import,
+    bench_session,
+    bench_signer,
+    bench_telemetry,
+)
 from .measure import main
 
 if __name__ == "__main__":

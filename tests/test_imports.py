@@ -25,6 +25,7 @@ LAYERS = [
     ["__init__"],
     ["emulator", "telemetry"],
     ["testing"],
+    ["cli"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
