@@ -21,6 +21,7 @@ from agcod_async import (
     Money,
     OutcomePending,
     RetryPolicy,
+    UnlistedCurrency,
 )
 from agcod_async.emulator import FaultKind
 from tests.issuer.world import World, world
@@ -181,6 +182,7 @@ async def test_a_wait_in_line_and_a_changed_rate_are_measured(telemetry):
         for _ in range(2):
             await session.create_gift_card("Acme1X0001", USD)
         throttle.refused("CreateGiftCard")
+    # One of the two calls had to wait.
     assert telemetry.metrics["agcod.client.throttle.wait", "rpc.method=CreateGiftCard"] == 1
     assert telemetry.metrics["agcod.client.throttle.rate", "agcod.throttle.scope=account"] < 1
 
@@ -238,3 +240,22 @@ async def test_nothing_secret_is_exported(telemetry):
     exported = " ".join(span.to_json() for span in telemetry.spans) + str(telemetry.metrics)
     assert not SENSITIVE.search(exported)
     assert not any(str(secret) in exported for secret in secrets)
+
+
+async def test_other_events_are_left_to_other_hooks(telemetry):
+    """A new kind of event must not break a dashboard."""
+    telemetry.hook(UnlistedCurrency(currency_code="XXX", endpoint="na"))
+    assert telemetry.spans == []
+    assert telemetry.metrics == {}
+
+
+async def test_a_refused_reward_counts_and_is_worth_nothing(telemetry):
+    """The sum of what was issued must not grow by what was not."""
+    async with world() as here:
+        watched(here, telemetry)
+        here.emulator.state.funds["Acme1"] = 1
+        with pytest.raises(AgcodError):
+            await here.issuer.issue("order-4711", USD)
+    names = {name: value for (name, _), value in telemetry.metrics.items()}
+    assert names["agcod.rewards"] == 1
+    assert "agcod.rewards.amount" not in names
