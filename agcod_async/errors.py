@@ -14,7 +14,7 @@ Outcome = Literal["refused", "unknown", "not_sent"]
 ``unknown``: the request may have been executed; repeating it with the same id finds out.
 """
 
-StopReason = Literal["asked", "max_total", "max_failures", "funds", "key", "silence"]
+StopReason = Literal["asked", "max_total", "max_failures", "funds", "account", "key", "silence"]
 """Why a campaign ended early."""
 
 

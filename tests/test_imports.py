@@ -21,6 +21,7 @@ LAYERS = [
     ["driver", "receipts"],
     ["drive"],
     ["issuer"],
+    ["bulk"],
     ["__init__"],
     ["emulator"],
     ["testing"],
