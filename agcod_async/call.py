@@ -4,25 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import AgcodError, ClockSkewError, SystemFaultError, ThrottlingError, UnknownServiceError
+from .diagnosis import diagnosis_of
+from .errors import (
+    AgcodError,
+    ClockSkewError,
+    CredentialsError,
+    SignatureError,
+    SystemFaultError,
+    ThrottlingError,
+    UnknownServiceError,
+)
 from .events import ClockCorrected, Hooks, RetryScheduled
+from .signer import explain
+from .support import Exchange
 
 if TYPE_CHECKING:
     from .clock import SkewedClock
+    from .endpoints import Endpoint
     from .retry import RetryPolicy
     from .throttle import Throttle
+    from .wire import HTTPRequest, HTTPResponse
 
 
 class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
-    __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_request_id", "_skew_corrected", "_throttle")
+    __slots__ = (
+        "_clock",
+        "_endpoint",
+        "_hooks",
+        "_operation",
+        "_partner_id",
+        "_policy",
+        "_request_id",
+        "_skew_corrected",
+        "_throttle",
+        "request",
+        "response",
+    )
 
     def __init__(
         self,
         operation: str,
         request_id: str | None,
         *,
+        partner_id: str,
+        endpoint: Endpoint,
         policy: RetryPolicy,
         throttle: Throttle,
         clock: SkewedClock,
@@ -30,15 +57,22 @@ class CallReviewer:
     ) -> None:
         self._operation = operation
         self._request_id = request_id
+        self._partner_id = partner_id
+        self._endpoint = endpoint
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
         self._hooks = hooks
         self._skew_corrected = False
+        self.request: HTTPRequest | None = None
+        """What was last signed and sent; looked at only if the attempt fails."""
+        self.response: HTTPResponse | None = None
 
     def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
         error.operation, error.request_id = self._operation, self._request_id
+        if self.request is not None:
+            self._keep_evidence(error, self.request)
         if isinstance(error, ThrottlingError):
             self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
@@ -46,6 +80,14 @@ class CallReviewer:
         if isinstance(error, SystemFaultError | UnknownServiceError):
             return self._policy.system_faults
         return error.is_retry_safe
+
+    def _keep_evidence(self, error: AgcodError, request: HTTPRequest) -> None:
+        steps = explain(request)
+        error.exchange = Exchange.of(
+            steps, self.response, partner_id=self._partner_id, endpoint=self._endpoint.name
+        )
+        if isinstance(error, SignatureError | CredentialsError | ClockSkewError) and self.response is not None:
+            error.diagnosis = diagnosis_of(error, self.response.body, steps, self._endpoint)
 
     def _corrects_skew(self, error: ClockSkewError) -> bool:
         if self._skew_corrected:

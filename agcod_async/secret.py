@@ -11,6 +11,7 @@ _SENSITIVE = re.compile(
     rf"(?<![A-Z0-9]){_CLAIM_CODE}(?![A-Z0-9])|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
     re.IGNORECASE,
 )
+_LONGEST_CODE = 17
 _MAX_TEXT = 300
 
 
@@ -81,7 +82,17 @@ def looks_like_claim_code(text: str) -> bool:
 
 def redact(text: str) -> str:
     """Return the first line of *text*, bounded, with whatever looks like a secret masked."""
-    line = text.strip().partition("\n")[0]
-    clean = _SENSITIVE.sub("****", line[: 4 * _MAX_TEXT])
-    printable = "".join(char if char.isprintable() else " " for char in clean)
-    return printable if len(printable) <= _MAX_TEXT else printable[: _MAX_TEXT - 1] + "…"
+    return masked(text.strip().partition("\n")[0], _MAX_TEXT, lines=False)
+
+
+def masked(text: str, limit: int, *, lines: bool = True) -> str:
+    """
+    Return *text* with whatever looks like a secret masked, free of control characters, of *limit* characters
+    at most; with *lines*, line breaks stay.
+    """
+    clean = _SENSITIVE.sub("****", text[: 4 * limit])
+    if len(text) > 4 * limit:
+        # The end may be half a code, which looks like nothing.
+        clean = clean[:-_LONGEST_CODE]
+    shown = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

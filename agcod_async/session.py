@@ -450,8 +450,9 @@ class AgcodSession:
                 self._lifetime.check()
                 # Signed last, because a signature is only good for minutes.
                 signed = self._signer.sign(request, credentials, at=self._clock.now())
+                call.request, call.response = signed, None
                 sent = clock()
-                response = await self._transport.send(signed)
+                call.response = response = await self._transport.send(signed)
                 answer = self._protocol.read(operation, shape, signed, response)
                 self._throttle.accepted(operation.name, clock() - sent)
                 self._retries.earn(attempt.retry_state.attempt_number)
@@ -485,6 +486,8 @@ class AgcodSession:
         return CallReviewer(
             operation.name,
             getattr(shape, operation.id_field) if operation.id_field else None,
+            partner_id=self.partner_id,
+            endpoint=self.endpoint,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
