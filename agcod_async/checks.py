@@ -44,6 +44,11 @@ def check_partner_id(partner_id: object) -> None:
         )
 
 
+def check_endpoint(identity: object) -> None:
+    """Refuse what cannot name an endpoint."""
+    _text("endpoint", identity, MAX_REFERENCE)
+
+
 def check_prefix(field: str, request_id: str, partner_id: str, *, mock_ids: bool) -> None:
     """Refuse an id that does not begin with the partner id, mock ids excepted where they mean something."""
     if request_id.startswith(partner_id):

@@ -74,6 +74,11 @@ class Endpoint:
         return f"{self.scheme}://{self.host}"
 
     @property
+    def identity(self) -> str:
+        """What a ledger calls it: the name of one of the six, however it was written, or a custom origin."""
+        return next((each.name for each in _SIX if each.host == self.host), self.origin)
+
+    @property
     def currencies(self) -> frozenset[str]:
         """The currencies known to be used here; empty for a custom endpoint."""
         return frozenset(self.marketplaces.values())

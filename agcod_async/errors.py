@@ -132,7 +132,7 @@ class OutcomePending(AgcodError):
         super().__init__(message, **fields)
         self.reference = reference
         self.since = since
-        """When its present request id was planned."""
+        """When its present request id was planned; None while the ledger has not answered."""
 
 
 class RewardAbandoned(OutcomePending):

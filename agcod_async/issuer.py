@@ -8,9 +8,8 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-
 from . import cadence
+from .drive import Drive
 from .driver import CONFIGURED_WRONGLY, LEASE, Driver, Step
 from .errors import (
     AgcodError,
@@ -21,7 +20,8 @@ from .errors import (
     StaleEntry,
     UndoTooLate,
 )
-from .ledger import Intent
+from .ledger import Intent, Payer
+from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
 from .money import Money, payable
 from .receipts import IssuedGiftCard, Receipt
@@ -49,14 +49,16 @@ class Issuer:
     """
     Issues each reference once: the intent is stored before anything is sent, and every outcome after it.
 
-    Any number of issuers, in any number of processes, may share a ledger. A call that is cancelled, or a
-    process that dies, leaves the ledger true; the same reference afterwards continues where it stood.
+    Any number of issuers, in any number of processes, may share a ledger, also those of several partners
+    and endpoints: each meets only the entries of its own session's. A call that is cancelled, or a process
+    that dies, leaves the ledger true; the same reference afterwards continues where it stood.
 
     Args:
         session: where requests go; clock and randomness are taken from it.
         ledger: an open ledger, which outlives the process.
         on_unknown: the policy for what stays unknown; each call may have its own.
-        budget: seconds after which a call that is still unsettled raises OutcomePending.
+        budget: seconds after which a call that is still unsettled raises OutcomePending. Tasks that ask for
+            the same share the work; each waits for its own budget, and the work ends with the longest.
         ceiling: no single reward may be worth more, in this currency.
         run_ceiling: the rewards first issued through this issuer may not be worth more together.
     """
@@ -73,12 +75,14 @@ class Issuer:
     ) -> None:
         self._session = session
         self._ledger = ledger
+        self.payer = Payer(partner_id=session.partner_id, endpoint=session.endpoint.identity)
+        """Whose entries this issuer meets in the ledger."""
         self._driver = Driver(session, ledger)
         self._on_unknown: OnUnknown = _policy(on_unknown)
         self._budget = _seconds(budget)
         self._ceilings = Ceilings(ceiling, run_ceiling)
-        self._drives: dict[Intent | str, asyncio.Task[Step]] = {}
-        """By what is to be issued, or by the reference that is to be undone."""
+        self._drives: dict[tuple[Intent, OnUnknown] | str, Drive] = {}
+        """By what is to be issued, and how; or by the reference that is to be undone."""
 
     async def issue(
         self,
@@ -96,10 +100,13 @@ class Issuer:
 
         Raises:
             ServiceError: a final refusal. Nothing was issued; calling again tries again.
-            OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
+            OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues; a request
+                that is under way is waited for in the background.
             RewardAbandoned: it stayed unknown for 24 hours, and is a case for a person.
             RewardUndone: the reward was undone.
-            ConfigurationError: the reference stands for another value already, or a ceiling forbids it.
+            ConfigurationError:
+                the reference stands for another value already, or belongs to another partner or endpoint,
+                or a ceiling forbids it.
             LedgerError: the ledger failed; with ``outcome == "not_sent"`` before anything had left.
         """
         intent = Intent(
@@ -164,14 +171,19 @@ class Issuer:
         """
         Take a reward back: cancel, deactivate or void it, or see to it that it is never issued.
 
-        From the first request on, the code of the card is handed out to nobody.
+        From the first request on, the code of the card is handed out to nobody. Who was given it before
+        still has it; so has a process that stood still between the moment at which the ledger settled the
+        card and its return from :meth:`issue`, for no check can come after the last one. Such a code buys
+        nothing: what counts is that the money is back.
 
         Raises:
             UndoTooLate: the service's time for it is over, and the card lives.
             OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues.
         """
         await self._known(reference)
-        step = await self._driven(reference, partial(self._undo_move, reference), _is_unsettled, budget)
+        step = await self._driven(
+            reference, partial(self._undo_move, reference=reference), _is_unsettled, budget
+        )
         if step.entry.state == "issued":
             raise UndoTooLate(
                 "the card lives: its time to be undone is over", request_id=step.entry.request_id
@@ -188,7 +200,9 @@ class Issuer:
         """
         receipts: list[Receipt] = []
         while True:
-            due = await self._ledger.claim_due(owner=self._owner(), lease=LEASE, limit=limit)
+            due = await self._ledger.claim_due(
+                payer=self.payer, owner=self._owner(), lease=LEASE, limit=limit
+            )
             moves = (self._move(entry, self._on_unknown) for entry in due)
             steps = await asyncio.gather(*moves, return_exceptions=True)
             for step in steps:
@@ -214,80 +228,63 @@ class Issuer:
     async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:
         policy: OnUnknown = self._on_unknown if on_unknown is None else _policy(on_unknown)
         self._ceilings.check(intent)
-        # Who asks for the same joins the drive under way; who asks for another value meets the ledger.
-        step = await self._driven(intent, partial(self._issue_move, intent, policy), _is_unissued, budget)
+        # Who asks for the same joins the drive under way; who asks for another value, or would give up
+        # otherwise, meets the ledger.
+        move = partial(self._issue_move, intent=intent, policy=policy)
+        step = await self._driven((intent, policy), move, _is_unissued, budget)
         if step.entry.state == "issued" and step.response is not None:
             return step
         raise _unsettled(step)
 
     async def _driven(
         self,
-        key: Intent | str,
-        move: Callable[[], Awaitable[Step]],
+        key: tuple[Intent, OnUnknown] | str,
+        move: Callable[[Callable[[Entry], None]], Awaitable[Step]],
         is_open: Callable[[Step], bool],
         budget: float | None,
     ) -> Step:
-        """Join the drive of a reference, or begin one. A caller's cancellation does not stop it in a step."""
-        task = self._drives.get(key)
-        if task is None:
-            seconds = self._budget if budget is None else _seconds(budget)
-            task = asyncio.get_running_loop().create_task(self._drive(move, is_open, seconds))
-            self._drives[key] = task
-            task.add_done_callback(partial(self._ended, key))
-        return await asyncio.shield(task)
+        """Join the drive of a reference, or begin one, and wait for as long as this caller's budget lasts."""
+        seconds = self._budget if budget is None else _seconds(budget)
+        drive = self._drives.get(key)
+        if drive is None or drive.task.done():
+            drive = Drive(move, is_open, partial(self._pause, began=self._session.clock()))
+            self._drives[key] = drive
+            drive.task.add_done_callback(partial(self._ended, key))
+        step = await drive.wait(seconds)
+        if step is None:
+            reference = key if isinstance(key, str) else key[0].reference
+            raise _under_way(reference, drive.entry, drive.last)
+        return step
 
-    async def _drive(
-        self, move: Callable[[], Awaitable[Step]], is_open: Callable[[Step], bool], budget: float
-    ) -> Step:
-        chain = self._chain(is_open, budget)
-        first = await move()
-        if not is_open(first):
-            return first
-        taken = [first]
-
-        async def step() -> Step:
-            return taken.pop() if taken else await move()
-
-        return await chain(step)
-
-    def _ended(self, key: Intent | str, task: asyncio.Task[Step]) -> None:
-        del self._drives[key]
+    def _ended(self, key: tuple[Intent, OnUnknown] | str, task: asyncio.Task[Step]) -> None:
+        if self._drives[key].task is task:
+            del self._drives[key]
         if not task.cancelled():
             # Asked for, because everybody who waited may have been cancelled.
             task.exception()
 
-    def _chain(self, is_open: Callable[[Step], bool], budget: float) -> AsyncRetrying:
-        """The slow chain: step after step, each when the ledger says that it is due, until the time is up."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + budget
-        began = self._session.clock()
-        return AsyncRetrying(
-            sleep=asyncio.sleep,
-            retry=retry_if_result(is_open),
-            wait=lambda state: self._pause(_step(state), began),
-            stop=lambda state: clock() + state.upcoming_sleep > deadline,
-            retry_error_callback=_step,
-        )
-
-    async def _issue_move(self, intent: Intent, policy: OnUnknown) -> Step:
-        entry, is_mine = await self._ledger.begin(
-            intent, partner_id=self._session.partner_id, owner=self._owner(), lease=LEASE
-        )
+    async def _issue_move(self, see: Callable[[Entry], None], intent: Intent, policy: OnUnknown) -> Step:
+        entry, is_mine = await self._ledger.begin(intent, payer=self.payer, owner=self._owner(), lease=LEASE)
+        see(entry)
         if is_mine:
             return await self._current(self._driver.forward, entry)
         if entry.state == "issued":
             return await self._current(self._driver.fetch, entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(intent.reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(intent.reference)
         return Step(entry) if claimed is None else await self._move(claimed, policy)
 
-    async def _undo_move(self, reference: str) -> Step:
+    async def _undo_move(self, see: Callable[[Entry], None], reference: str) -> Step:
         entry = await self._known(reference)
+        see(entry)
         if _is_closed(entry):
             return Step(entry)
-        claimed = await self._ledger.claim(reference, owner=self._owner(), lease=LEASE)
+        claimed = await self._claim(reference)
         return Step(entry) if claimed is None else await self._current(self._driver.undo, claimed)
+
+    async def _claim(self, reference: str) -> Entry | None:
+        return await self._ledger.claim(reference, payer=self.payer, owner=self._owner(), lease=LEASE)
 
     async def _move(self, entry: Entry, policy: OnUnknown) -> Step:
         """Take the next step of a claimed entry."""
@@ -306,9 +303,10 @@ class Issuer:
         entry = await self._ledger.get(reference)
         if entry is None:
             raise ConfigurationError(f"reference: {reference!r} is not in the ledger")
+        check_owned(entry, self.payer)
         return entry
 
-    def _pause(self, step: Step, began: datetime) -> float:
+    def _pause(self, step: Step, *, began: datetime) -> float:
         entry, now = step.entry, self._session.clock()
         if entry.state == "issued":
             return (
@@ -372,12 +370,6 @@ def _seconds(budget: float) -> float:
     return budget
 
 
-def _step(state: RetryCallState) -> Step:
-    assert state.outcome is not None
-    step: Step = state.outcome.result()
-    return step
-
-
 def _wants_renewal(entry: Entry) -> bool:
     return entry.state == "reversed" and entry.goal == "replace"
 
@@ -400,6 +392,19 @@ def _is_unissued(step: Step) -> bool:
     if entry.state == "issued":
         return step.response is None
     return entry.state in _OPEN or _wants_renewal(entry)
+
+
+def _under_way(reference: str, entry: Entry | None, last: Step | None) -> OutcomePending:
+    """Return what to raise when a caller's budget ends while a step is under way."""
+    pending = OutcomePending(
+        "still under way: ask again with the same reference",
+        reference=reference,
+        since=None if entry is None else entry.planned_at,
+        request_id=None if entry is None else entry.request_id,
+    )
+    pending.outcome = "unknown"
+    pending.__cause__ = None if last is None else last.error
+    return pending
 
 
 def _unsettled(step: Step) -> AgcodError:

@@ -77,14 +77,18 @@ def payable(field: str, value: object) -> Money:
     if not (
         isinstance(code, str) and len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
     ):
-        raise ConfigurationError(f"{field}: currency {code!r} is not an ISO 4217 code such as 'USD'")
+        raise ConfigurationError(
+            f"{field}: currency {_short(repr(code))} is not an ISO 4217 code such as 'USD'"
+        )
     if not 0 < value.amount < _CEILING:
-        raise ConfigurationError(f"{field}: amount {value.amount} must be greater than 0 and below 10^12")
+        raise ConfigurationError(
+            f"{field}: amount {_short(value.amount)} must be greater than 0 and below 10^12"
+        )
     digits = minor_digits(code)
     exact = _rounded(value.amount, digits)
     if exact != value.amount:
         unit = f"at most {digits} decimals" if digits else "no decimals"
-        raise ConfigurationError(f"{field}: amount {value.amount} is too fine: {code} has {unit}")
+        raise ConfigurationError(f"{field}: amount {_short(value.amount)} is too fine: {code} has {unit}")
     return Money(exact, code)
 
 
@@ -92,6 +96,12 @@ def _rounded(amount: Decimal, digits: int) -> Decimal:
     if not -_CEILING < amount < _CEILING:
         return amount
     return amount.quantize(Decimal((0, (1,), -digits)), context=_CONTEXT)
+
+
+def _short(value: object) -> str:
+    """Return what a message shows of a value that somebody may have got very wrong."""
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def _decimal(amount: object) -> Decimal:

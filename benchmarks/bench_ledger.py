@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from agcod_async import Money
 from agcod_async.clock import utc_now
-from agcod_async.ledger import Intent, MemoryLedger, SQLiteLedger, states
+from agcod_async.ledger import Intent, MemoryLedger, Payer, SQLiteLedger, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agcod_async.ledger import Ledger
 
+PAYER = Payer(partner_id="Acme1", endpoint="na-sandbox")
 VALUE = Money("25.00", "USD")
 CHUNK = 10_000
 
@@ -27,7 +28,7 @@ CHUNK = 10_000
 async def issue(ledger: Ledger, reference: str) -> None:
     """Two durable writes, as an issuance needs them: sent, before the request; issued, after it."""
     intent = Intent(reference=reference, value=VALUE)
-    entry, _ = await ledger.begin(intent, partner_id="Acme1", owner=reference, lease=60)
+    entry, _ = await ledger.begin(intent, payer=PAYER, owner=reference, lease=60)
     await ledger.save(states.settle_issued(entry, utc_now(), "A0B1C2D3E4F5G6"))
 
 
@@ -52,7 +53,7 @@ async def plan_rows(ledger: Ledger, rows: int) -> None:
     numbers = iter(range(rows))
     while chunk := list(itertools.islice(numbers, CHUNK)):
         intents = [Intent(reference=f"row-{number:09}", value=VALUE) for number in chunk]
-        await ledger.plan(intents, partner_id="Acme1")
+        await ledger.plan(intents, payer=PAYER)
 
 
 async def many_rows(path: Path, rows: int) -> None:
@@ -63,10 +64,10 @@ async def many_rows(path: Path, rows: int) -> None:
         print(f"{rows:,} rows planned     {planned:8.2f} s   {peak() - before:.0f} MB more memory")
     async with SQLiteLedger(path) as ledger:
         start = time.perf_counter()
-        due = await ledger.due(utc_now(), 1000)
+        due = await ledger.due(utc_now(), 1000, payer=PAYER)
         print(f"what is due of them ({len(due)})  {(time.perf_counter() - start) * 1e3:8.2f} ms")
         start = time.perf_counter()
-        taken = await ledger.claim_due(owner="bench", lease=60, limit=100)
+        taken = await ledger.claim_due(payer=PAYER, owner="bench", lease=60, limit=100)
         print(f"claim the next {len(taken)}      {(time.perf_counter() - start) * 1e3:8.2f} ms")
         start = time.perf_counter()
         await ledger.summary()

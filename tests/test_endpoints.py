@@ -45,6 +45,20 @@ def test_names_from_the_environment_are_read_kindly(name, write, dash):
     assert Endpoint.from_name(write(name).replace("_", dash)) is getattr(Endpoint, name)
 
 
+@pytest.mark.parametrize(("name", "environment", "host", "region"), SIX)
+def test_an_endpoint_is_known_by_one_name_however_it_was_written(name, environment, host, region):
+    """A ledger tells accounts apart by it: production written out as a URL is the same production."""
+    identity = getattr(Endpoint, name).identity
+    assert identity == name.lower().replace("_", "-")
+    assert Endpoint.custom(f"https://{host}:443/", region=region).identity == identity
+
+
+def test_a_custom_endpoint_is_known_by_its_origin():
+    """No host name of a network of one's own can pass for one of the six."""
+    assert Endpoint.custom("https://Localhost:8443", region="us-east-1").identity == "https://localhost:8443"
+    assert Endpoint.custom("https://na", region="us-east-1").identity == "https://na"
+
+
 @pytest.mark.parametrize("name", ["", "us", "sandbox", "production", "na-gamma", "custom"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
     """No name falls back to an endpoint nobody wrote."""

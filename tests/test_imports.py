@@ -19,6 +19,7 @@ LAYERS = [
     ["protocol", "call", "lifetime"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
+    ["drive"],
     ["issuer"],
     ["__init__"],
     ["emulator"],
@@ -31,7 +32,7 @@ HTTP_HOMES = {"transport", "emulator.transport"}
 HOMES = {
     "httpx": HTTP_HOMES,
     "httpx2": HTTP_HOMES,
-    "tenacity": {"retry", "issuer"},
+    "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
 }
 

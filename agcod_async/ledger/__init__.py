@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from .entry import Entry, Goal, Intent, Kind, State, Total
+from .entry import Entry, Goal, Intent, Kind, Payer, State, Total
 from .memory import MemoryLedger
 from .schema import schema
 
@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "Ledger",
     "MemoryLedger",
+    "Payer",
     "PostgresLedger",
     "SQLiteLedger",
     "State",
@@ -37,6 +38,9 @@ class Ledger(Protocol):
 
     Each method is one transaction. A cancelled call has happened or has not, and nothing between.
 
+    It may hold the entries of several payers (partners, endpoints). A reference is unique in it: it belongs
+    to the payer that planned it first, and no other may plan, begin or claim it.
+
     Whoever drives an entry calls itself by an *owner* name of its own, new for each drive (two tasks of
     one process are two owners). The lease saves double work; safety comes from the version alone, so
     every card is handed out only after a :meth:`save` that succeeded.
@@ -44,7 +48,7 @@ class Ledger(Protocol):
     Methods raise LedgerError when the store fails them.
     """
 
-    async def plan(self, intents: Iterable[Intent], *, partner_id: str, due_in: float = 0.0) -> list[Entry]:
+    async def plan(self, intents: Iterable[Intent], *, payer: Payer, due_in: float = 0.0) -> list[Entry]:
         """
         Note what is to be issued, all or nothing, and return the entries in the order of *intents*.
 
@@ -54,11 +58,11 @@ class Ledger(Protocol):
         Raises:
             ConfigurationError:
                 an intent cannot work, or its reference stands for another kind, value, card, account,
-                programme or partner already; nothing was written.
+                programme or payer already; nothing was written.
         """
         ...
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
         """
         Plan one intent, claim it and mark it as sent, in one transaction.
 
@@ -75,7 +79,7 @@ class Ledger(Protocol):
         """Return the entry of a reference, if it has one."""
         ...
 
-    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+    async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """
         Take an entry for *lease* seconds, or prolong one's own lease.
 
@@ -85,12 +89,16 @@ class Ledger(Protocol):
             None when somebody else holds a lease that is still alive.
 
         Raises:
-            ConfigurationError: the reference was never planned.
+            ConfigurationError: the reference was never planned, or belongs to another payer.
         """
         ...
 
-    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
-        """Take what is due and free, oldest first. Those who ask at the same time get different ones."""
+    async def claim_due(self, *, payer: Payer, owner: str, lease: float, limit: int) -> list[Entry]:
+        """
+        Take what is due and free of one payer, oldest first.
+
+        Those who ask at the same time get different ones.
+        """
         ...
 
     async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
@@ -107,21 +115,23 @@ class Ledger(Protocol):
         """
         ...
 
-    async def due(self, now: datetime, limit: int) -> list[Entry]:
-        """Return what could be claimed at *now*, oldest first, without claiming it."""
+    async def due(self, now: datetime, limit: int, *, payer: Payer) -> list[Entry]:
+        """Return what *payer* could claim at *now*, oldest first, without claiming it."""
         ...
 
     async def history(self, reference: str) -> list[Entry]:
         """Return the dead generations of a reference, oldest first."""
         ...
 
-    async def summary(self) -> list[Total]:
-        """Return counts and exact sums by state and currency."""
+    async def summary(self, *, payer: Payer | None = None) -> list[Total]:
+        """Return counts and exact sums by payer, state and currency; of all payers, or of one."""
         ...
 
-    def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+    def entries(self, states: Collection[State] = (), *, payer: Payer | None = None) -> AsyncIterator[Entry]:
         """
-        Iterate over all entries, or those in *states*, in the order of their references (code points).
+        Iterate over all entries, or those in *states*, or of *payer*, in the order of their references.
+
+        The order is that of code points.
 
         Read in pages: what changes meanwhile may show its old or its new state.
         """

@@ -25,6 +25,17 @@ State = Literal["planned", "sent", "issued", "refused", "reversing", "reversed",
 """
 
 
+class Payer(Struct, frozen=True, kw_only=True):
+    """The account that pays: a partner at an endpoint. Money of a sandbox is no money anywhere else."""
+
+    partner_id: str
+    endpoint: str
+    """The :attr:`~agcod_async.Endpoint.identity` of the endpoint: ``na``, ``eu-sandbox``, or an origin."""
+
+    def __str__(self) -> str:
+        return f"partner {self.partner_id} at {self.endpoint}"
+
+
 class Intent(Struct, frozen=True, kw_only=True):
     """What is to be issued. The reference is the caller's own: order, payout or job."""
 
@@ -53,6 +64,9 @@ class Entry(Intent, frozen=True, kw_only=True):
     """
 
     partner_id: str
+    endpoint: str
+    """Where alone it may be sent, see :class:`Payer`."""
+
     generation: int = 1
     """Counts the ids used up for this reference."""
 
@@ -87,16 +101,22 @@ class Entry(Intent, frozen=True, kw_only=True):
     last_error_type: str | None = None
     gc_id: str | None = None
 
+    @property
+    def payer(self) -> Payer:
+        """Whose entry it is."""
+        return Payer(partner_id=self.partner_id, endpoint=self.endpoint)
+
     def __repr__(self) -> str:
         return (
-            f"<Entry {self.reference!r}: {self.kind} {self.value}, {self.request_id} "
+            f"<Entry {self.reference!r}: {self.kind} {self.value}, {self.request_id} at {self.endpoint} "
             f"(generation {self.generation}) {self.state}, to {self.goal}, version {self.version}>"
         )
 
 
 class Total(Struct, frozen=True, kw_only=True):
-    """How many entries are in a state, and what they are worth in one currency."""
+    """How many entries of one payer are in a state, and what they are worth in one currency."""
 
+    payer: Payer
     state: State
     count: int
     value: Money

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from ..checks import check_reference
 from ..clock import utc_now
-from ..money import Money
-from .entry import Entry, Intent, State, Total
+from .entry import Entry, Intent, Payer, State, Total
 from .planning import (
     begun,
     check_lease,
+    check_owned,
     check_same,
     check_save,
     checked_intents,
@@ -24,6 +24,7 @@ from .planning import (
     next_version,
     planned,
     stale,
+    total,
     unplanned,
 )
 
@@ -40,20 +41,20 @@ class MemoryLedger:
         self._entries: dict[str, Entry] = {}
         self._history: defaultdict[str, list[Entry]] = defaultdict(list)
 
-    async def plan(self, intents: Iterable[Intent], *, partner_id: str, due_in: float = 0.0) -> list[Entry]:
+    async def plan(self, intents: Iterable[Intent], *, payer: Payer, due_in: float = 0.0) -> list[Entry]:
         """Note what is to be issued."""
         intents = list(intents)
-        wanted = checked_intents(intents, partner_id)
+        wanted = checked_intents(intents, payer)
         await asyncio.sleep(0)
-        self._plan(wanted, partner_id, due_in)
+        self._plan(wanted, payer, due_in)
         return [self._entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
-        wanted = checked_intents([intent], partner_id)
+        wanted = checked_intents([intent], payer)
         await asyncio.sleep(0)
-        self._plan(wanted, partner_id, 0.0)
+        self._plan(wanted, payer, 0.0)
         entry = self._entries[intent.reference]
         mine = begun(entry, owner, lease, self._clock())
         return self._put(mine or entry), mine is not None
@@ -64,7 +65,7 @@ class MemoryLedger:
         await asyncio.sleep(0)
         return self._entries.get(reference)
 
-    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+    async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)
         check_lease(owner, lease)
@@ -72,14 +73,15 @@ class MemoryLedger:
         if reference not in self._entries:
             raise unplanned(reference)
         entry, now = self._entries[reference], self._clock()
+        check_owned(entry, payer)
         return self._put(claimed(entry, owner, lease, now)) if is_free(entry, owner, now) else None
 
-    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
+    async def claim_due(self, *, payer: Payer, owner: str, lease: float, limit: int) -> list[Entry]:
         """Take what is due."""
         check_lease(owner, lease)
         await asyncio.sleep(0)
         now = self._clock()
-        return [self._put(claimed(entry, owner, lease, now)) for entry in self._due(now, limit)]
+        return [self._put(claimed(entry, owner, lease, now)) for entry in self._due(payer, now, limit)]
 
     async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
         """Store the next state of an entry."""
@@ -92,10 +94,10 @@ class MemoryLedger:
             self._history[entry.reference].append(retired)
         return self._put(next_version(entry))
 
-    async def due(self, now: datetime, limit: int) -> list[Entry]:
+    async def due(self, now: datetime, limit: int, *, payer: Payer) -> list[Entry]:
         """Return what could be claimed."""
         await asyncio.sleep(0)
-        return self._due(now, limit)
+        return self._due(payer, now, limit)
 
     async def history(self, reference: str) -> list[Entry]:
         """Return the dead generations of a reference."""
@@ -103,23 +105,24 @@ class MemoryLedger:
         await asyncio.sleep(0)
         return [*self._history.get(reference, ())]
 
-    async def summary(self) -> list[Total]:
+    async def summary(self, *, payer: Payer | None = None) -> list[Total]:
         """Return counts and sums."""
         await asyncio.sleep(0)
-        sums: defaultdict[tuple[State, str], list[Decimal]] = defaultdict(list)
+        sums: defaultdict[tuple[str, str, State, str], list[Decimal]] = defaultdict(list)
         for entry in self._entries.values():
-            sums[entry.state, entry.value.currency_code].append(entry.value.amount)
-        return [
-            Total(state=state, count=len(amounts), value=Money(sum(amounts, Decimal(0)), currency))
-            for (state, currency), amounts in sorted(sums.items())
-        ]
+            if payer in (None, entry.payer):
+                key = (entry.partner_id, entry.endpoint, entry.state, entry.value.currency_code)
+                sums[key].append(entry.value.amount)
+        return [total(*key, len(amounts), sum(amounts, Decimal(0))) for key, amounts in sorted(sums.items())]
 
-    async def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+    async def entries(
+        self, states: Collection[State] = (), *, payer: Payer | None = None
+    ) -> AsyncIterator[Entry]:
         """Iterate over entries."""
         for reference in sorted(self._entries):
             await asyncio.sleep(0)
             entry = self._entries[reference]
-            if not states or entry.state in states:
+            if (not states or entry.state in states) and payer in (None, entry.payer):
                 yield entry
 
     async def __aenter__(self) -> Self:
@@ -128,18 +131,18 @@ class MemoryLedger:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def _plan(self, wanted: dict[str, Intent], partner_id: str, due_in: float) -> None:
+    def _plan(self, wanted: dict[str, Intent], payer: Payer, due_in: float) -> None:
         known = {reference: self._entries[reference] for reference in wanted if reference in self._entries}
-        check_same(known, wanted, partner_id)
+        check_same(known, wanted, payer)
         now = self._clock()
         for reference, intent in wanted.items():
             if reference not in known:
-                self._entries[reference] = planned(intent, partner_id, now, due_in)
+                self._entries[reference] = planned(intent, payer, now, due_in)
 
     def _put(self, entry: Entry) -> Entry:
         self._entries[entry.reference] = entry
         return entry
 
-    def _due(self, now: datetime, limit: int) -> list[Entry]:
-        due = [entry for entry in self._entries.values() if is_due(entry, now)]
+    def _due(self, payer: Payer, now: datetime, limit: int) -> list[Entry]:
+        due = [entry for entry in self._entries.values() if entry.payer == payer and is_due(entry, now)]
         return sorted(due, key=lambda entry: (entry.due_at, entry.reference))[:limit]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 from msgspec import structs
 
-from ..checks import check_partner_id, check_shape
+from ..checks import check_endpoint, check_partner_id, check_shape
 from ..errors import ConfigurationError, StaleEntry
-from ..money import payable
-from .entry import Entry, Intent, Kind
+from ..money import Money, payable
+from .entry import Entry, Intent, Kind, Payer, Total
 from .request_ids import request_id
 from .states import found_open, mark_sent
 
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from .entry import State
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # The rest of an intent is a note to it: what the first plan said stays.
 _BINDING = ("kind", "value", "card_number", "account", "program_id", "product_type")
 
 
-def checked_intents(intents: Iterable[Intent], partner_id: str) -> dict[str, Intent]:
+def checked_intents(intents: Iterable[Intent], payer: Payer) -> dict[str, Intent]:
     """
     Return *intents* by reference, amounts in the form the wire wants.
 
     Raises:
         ConfigurationError: the service could only refuse one of them, or two of them contradict each other.
     """
-    check_partner_id(partner_id)
+    check_payer(payer)
     wanted: dict[str, Intent] = {}
     for intent in intents:
         checked = _checked(intent)
@@ -41,6 +43,14 @@ def checked_intents(intents: Iterable[Intent], partner_id: str) -> dict[str, Int
         else:
             wanted[checked.reference] = checked
     return wanted
+
+
+def check_payer(payer: object) -> None:
+    """Refuse what names no account."""
+    if not isinstance(payer, Payer):
+        raise ConfigurationError("payer: a Payer is needed, such as Payer(partner_id='Acme1', endpoint='na')")
+    check_partner_id(payer.partner_id)
+    check_endpoint(payer.endpoint)
 
 
 def _checked(intent: Intent) -> Intent:
@@ -58,7 +68,7 @@ def _with(intent: Intent, **changes: object) -> Intent:
     return structs.replace(intent, **changes)
 
 
-def planned(intent: Intent, partner_id: str, now: datetime, due_in: float = 0.0) -> Entry:
+def planned(intent: Intent, payer: Payer, now: datetime, due_in: float = 0.0) -> Entry:
     """Return the first entry of *intent*."""
     return Entry(
         reference=intent.reference,
@@ -70,21 +80,28 @@ def planned(intent: Intent, partner_id: str, now: datetime, due_in: float = 0.0)
         program_id=intent.program_id,
         product_type=intent.product_type,
         external_reference=intent.external_reference,
-        partner_id=partner_id,
-        request_id=request_id(partner_id, intent.reference, 1),
+        partner_id=payer.partner_id,
+        endpoint=payer.endpoint,
+        request_id=request_id(payer.partner_id, intent.reference, 1),
         planned_at=now,
         due_at=now + timedelta(seconds=due_in),
     )
 
 
-def check_same(entries: Mapping[str, Entry], wanted: Mapping[str, Intent], partner_id: str) -> None:
+def check_same(entries: Mapping[str, Entry], wanted: Mapping[str, Intent], payer: Payer) -> None:
     """Refuse intents whose reference stands for something else already."""
     for reference, entry in entries.items():
-        if entry.partner_id != partner_id:
-            raise ConfigurationError(
-                f"reference: {reference!r} belongs to partner {entry.partner_id}, not {partner_id}"
-            )
+        check_owned(entry, payer)
         _check_agreement(entry, wanted[reference])
+
+
+def check_owned(entry: Entry, payer: Payer) -> None:
+    """Refuse to let one account touch what another one pays for."""
+    if entry.payer != payer:
+        raise ConfigurationError(
+            f"reference: {entry.reference!r} belongs to {entry.payer}, and this is {payer}; a ledger holds "
+            "a reference once: use another reference, or the session that it belongs to"
+        )
 
 
 def _check_agreement(first: Intent, second: Intent) -> None:
@@ -147,13 +164,14 @@ def check_save(entry: Entry, retired: Entry | None) -> None:
         raise ConfigurationError("retired: the entry's own last generation, reversed, is what can be retired")
 
 
-def identity(entry: Entry) -> tuple[str, int, str, str, Decimal, str]:
+def identity(entry: Entry) -> tuple[str, int, str, str, str, Decimal, str]:
     """Return what a write compares: the version, and what no write may change."""
     value = entry.value
     return (
         entry.reference,
         entry.version,
         entry.request_id,
+        entry.endpoint,
         entry.kind,
         value.amount,
         value.currency_code,
@@ -171,6 +189,14 @@ def stale(entry: Entry) -> StaleEntry:
         f"{entry.reference!r} has moved on since version {entry.version} was read",
         request_id=entry.request_id,
     )
+
+
+def total(
+    partner_id: str, endpoint: str, state: State, currency_code: str, count: int, amount: Decimal
+) -> Total:
+    """Return one line of a summary."""
+    payer = Payer(partner_id=partner_id, endpoint=endpoint)
+    return Total(payer=payer, state=state, count=count, value=Money(amount, currency_code))
 
 
 def unplanned(reference: str) -> ConfigurationError:

@@ -13,7 +13,7 @@ from ..checks import check_reference
 from ..clock import utc_now
 from ..errors import ConfigurationError, LedgerError
 from . import postgres_tables as tables
-from .entry import Entry, Intent, State, Total
+from .entry import Entry, Intent, Payer, State, Total
 from .planning import (
     begun,
     check_lease,
@@ -84,7 +84,7 @@ class PostgresLedger:
         self,
         intents: Iterable[Intent],
         *,
-        partner_id: str,
+        payer: Payer,
         due_in: float = 0.0,
         connection: Connection | None = None,
     ) -> list[Entry]:
@@ -95,19 +95,19 @@ class PostgresLedger:
         committed together. Recovery issues what nobody has issued after that.
         """
         intents = list(intents)
-        wanted = checked_intents(intents, partner_id)
+        wanted = checked_intents(intents, payer)
         now = self._clock()
-        fresh = {key: planned(intent, partner_id, now, due_in) for key, intent in wanted.items()}
-        work = partial(tables.plan, fresh=fresh, wanted=wanted, partner_id=partner_id)
+        fresh = {key: planned(intent, payer, now, due_in) for key, intent in wanted.items()}
+        work = partial(tables.plan, fresh=fresh, wanted=wanted, payer=payer)
         entries = await (self._run(work) if connection is None else _once(work, connection))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
-        wanted = checked_intents([intent], partner_id)
+        wanted = checked_intents([intent], payer)
         now = self._clock()
-        fresh = planned(wanted[intent.reference], partner_id, now)
+        fresh = planned(wanted[intent.reference], payer, now)
         start = partial(begun, owner=owner, lease=lease, now=now)
         return await self._run(tables.Begin(fresh, start, wanted))
 
@@ -116,27 +116,30 @@ class PostgresLedger:
         check_reference(reference)
         return await self._run(partial(tables.get, reference=reference))
 
-    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+    async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)
         check_lease(owner, lease)
         now = self._clock()
-        return await self._run(partial(tables.claim, reference=reference, owner=owner, lease=lease, now=now))
+        work = partial(tables.claim, reference=reference, payer=payer, owner=owner, lease=lease, now=now)
+        return await self._run(work)
 
-    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
+    async def claim_due(self, *, payer: Payer, owner: str, lease: float, limit: int) -> list[Entry]:
         """Take what is due."""
         check_lease(owner, lease)
         now = self._clock()
-        return await self._run(partial(tables.claim_due, owner=owner, lease=lease, limit=limit, now=now))
+        work = partial(tables.claim_due, payer=payer, owner=owner, lease=lease, limit=limit, now=now)
+        return await self._run(work)
 
     async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
         """Store the next state of an entry."""
         check_save(entry, retired)
         return await self._run(tables.Save(entry, retired), outcome="unknown")
 
-    async def due(self, now: datetime, limit: int) -> list[Entry]:
+    async def due(self, now: datetime, limit: int, *, payer: Payer) -> list[Entry]:
         """Return what could be claimed."""
-        return await self._run(partial(tables.fetch, query=tables.DUE, arguments=(now, limit)))
+        arguments = (payer.partner_id, payer.endpoint, now, limit)
+        return await self._run(partial(tables.fetch, query=tables.DUE, arguments=arguments))
 
     async def history(self, reference: str) -> list[Entry]:
         """Return the dead generations of a reference."""
@@ -144,19 +147,21 @@ class PostgresLedger:
         query = f"{tables.SELECT} agcod_history WHERE reference = $1 ORDER BY generation"
         return await self._run(partial(tables.fetch, query=query, arguments=(reference,)))
 
-    async def summary(self) -> list[Total]:
+    async def summary(self, *, payer: Payer | None = None) -> list[Total]:
         """Return counts and sums."""
-        return await self._run(tables.summary)
+        return await self._run(partial(tables.summary, payer=payer))
 
-    async def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+    async def entries(
+        self, states: Collection[State] = (), *, payer: Payer | None = None
+    ) -> AsyncIterator[Entry]:
         """Iterate over entries."""
         after = ""
         query = (
             f"{tables.SELECT} agcod_entries WHERE reference > $1 AND (state = ANY($2) OR $2 IS NULL) "
-            f"ORDER BY reference LIMIT {PAGE}"
+            f"AND ((partner_id = $3 AND endpoint = $4) OR $3 IS NULL) ORDER BY reference LIMIT {PAGE}"
         )
-        wanted = list(states) or None
-        while page := await self._run(partial(tables.fetch, query=query, arguments=(after, wanted))):
+        wanted = (list(states) or None, payer and payer.partner_id, payer and payer.endpoint)
+        while page := await self._run(partial(tables.fetch, query=query, arguments=(after, *wanted))):
             for entry in page:
                 yield entry
             after = page[-1].reference

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import LedgerError
-from ..money import Money
-from .entry import Entry, Intent, Total
-from .planning import check_same, claimed, identity, is_free, next_version, stale, unplanned
+from .planning import (
+    check_owned,
+    check_same,
+    claimed,
+    identity,
+    is_free,
+    next_version,
+    stale,
+    total,
+    unplanned,
+)
 from .rows import COLUMNS, STATE_COLUMNS, entry_from, intent_row, state_row
 from .schema import migrations
 
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
+
+    from .entry import Entry, Intent, Payer, Total
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 
@@ -36,34 +46,34 @@ _INSERT = (
 _RETIRE = "INSERT INTO agcod_history SELECT * FROM json_populate_record(NULL::agcod_history, $1::json)"
 _UPDATE = (
     "UPDATE agcod_entries SET "  # noqa: S608  (names of our own)
-    + ", ".join(f"{column} = ${number}" for number, column in enumerate(STATE_COLUMNS, start=7))
+    + ", ".join(f"{column} = ${number}" for number, column in enumerate(STATE_COLUMNS, start=8))
     + " WHERE reference = $1 AND version = $2 AND request_id = $3"
-    + " AND kind = $4 AND amount = $5 AND currency_code = $6"
+    + " AND endpoint = $4 AND kind = $5 AND amount = $6 AND currency_code = $7"
 )
 _HAS_SCHEMA = (
     "SELECT count(*) FROM pg_catalog.pg_class "
     "WHERE relname = 'agcod_schema' AND pg_catalog.pg_table_is_visible(oid)"
 )
 DUE = (
-    f"{SELECT} agcod_entries WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) "
-    "ORDER BY due_at, reference LIMIT $2"
+    f"{SELECT} agcod_entries WHERE partner_id = $1 AND endpoint = $2 "
+    "AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) ORDER BY due_at, reference LIMIT $4"
 )
 
 
 async def plan(
-    connection: Connection, *, fresh: Mapping[str, Entry], wanted: Mapping[str, Intent], partner_id: str
+    connection: Connection, *, fresh: Mapping[str, Entry], wanted: Mapping[str, Intent], payer: Payer
 ) -> dict[str, Entry]:
     """Plan all of *fresh*, or nothing, and return the entries by reference."""
     async with connection.transaction():
         known = await _known(connection, list(fresh))
-        check_same(known, wanted, partner_id)
+        check_same(known, wanted, payer)
         new = [entry for reference, entry in fresh.items() if reference not in known]
         inserted = await _insert(connection, new)
         # Somebody else has planned the rest meanwhile, perhaps as something else.
         others = await _known(
             connection, [entry.reference for entry in new if entry.reference not in inserted]
         )
-        check_same(others, wanted, partner_id)
+        check_same(others, wanted, payer)
         return {**known, **others, **{reference: fresh[reference] for reference in inserted}}
 
 
@@ -85,7 +95,7 @@ class Begin:
         if first and await _insert(connection, [first]):
             return first, True
         known = await _expect(connection, self._fresh.reference)
-        check_same({known.reference: known}, self._wanted, self._fresh.partner_id)
+        check_same({known.reference: known}, self._wanted, self._fresh.payer)
         if known == written:
             return known, True
         self._written = mine = self._start(known)
@@ -95,11 +105,12 @@ class Begin:
 
 
 async def claim(
-    connection: Connection, *, reference: str, owner: str, lease: float, now: datetime
+    connection: Connection, *, reference: str, payer: Payer, owner: str, lease: float, now: datetime
 ) -> Entry | None:
     """Take an entry."""
     while True:
         entry = await _expect(connection, reference)
+        check_owned(entry, payer)
         if not is_free(entry, owner, now):
             return None
         mine = claimed(entry, owner, lease, now)
@@ -108,12 +119,13 @@ async def claim(
 
 
 async def claim_due(
-    connection: Connection, *, owner: str, lease: float, limit: int, now: datetime
+    connection: Connection, *, payer: Payer, owner: str, lease: float, limit: int, now: datetime
 ) -> list[Entry]:
     """Take what is due."""
     async with connection.transaction():
         query = f"{DUE} FOR UPDATE SKIP LOCKED"
-        due = await fetch(connection, query=query, arguments=(now, limit))
+        arguments = (payer.partner_id, payer.endpoint, now, limit)
+        due = await fetch(connection, query=query, arguments=arguments)
         mine = [claimed(entry, owner, lease, now) for entry in due]
         rows = [_update_row(before, after) for before, after in zip(due, mine, strict=True)]
         await connection.executemany(_UPDATE, rows)
@@ -198,15 +210,16 @@ async def fetch(connection: Connection, *, query: str, arguments: tuple[Any, ...
     return [entry_from(tuple(row)) for row in await connection.fetch(query, *arguments)]
 
 
-async def summary(connection: Connection) -> list[Total]:
+async def summary(connection: Connection, *, payer: Payer | None) -> list[Total]:
     """Return counts and sums."""
     rows = await connection.fetch(
-        "SELECT state, currency_code, count(*), sum(amount) FROM agcod_entries GROUP BY state, currency_code"
+        "SELECT partner_id, endpoint, state, currency_code, count(*), sum(amount) FROM agcod_entries "
+        "WHERE (partner_id = $1 AND endpoint = $2) OR $1 IS NULL "
+        "GROUP BY partner_id, endpoint, state, currency_code",
+        payer and payer.partner_id,
+        payer and payer.endpoint,
     )
-    return [
-        Total(state=state, count=count, value=Money(amount, currency))
-        for state, currency, count, amount in sorted(tuple(row) for row in rows)
-    ]
+    return [total(*row) for row in sorted(tuple(row) for row in rows)]
 
 
 async def migrate(connection: Connection) -> None:

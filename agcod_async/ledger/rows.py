@@ -28,6 +28,7 @@ INTENT_COLUMNS = (
     "product_type",
     "external_reference",
     "partner_id",
+    "endpoint",
 )
 """What a plan fixes for ever."""
 
@@ -79,6 +80,7 @@ def intent_row(entry: Entry, amount: Callable[[Decimal], object] = _same) -> tup
         entry.product_type,
         entry.external_reference,
         entry.partner_id,
+        entry.endpoint,
     )
 
 
@@ -112,7 +114,7 @@ def entry_from(row: Sequence[Any], time: Callable[[Any], Any] = _same) -> Entry:
     (
         reference, kind, amount, currency_code, card_number, account_id, account_type,
         source_id, institution_id, source_details, program_id, product_type, external_reference, partner_id,
-        generation, request_id, goal, state, version, owner, lease_until, attempts,
+        endpoint, generation, request_id, goal, state, version, owner, lease_until, attempts,
         planned_at, first_sent_at, last_sent_at, unknown_since, reversed_since, settled_at, due_at,
         has_unknown, last_error_code, last_error_type, gc_id,
     ) = row  # fmt: skip
@@ -131,6 +133,7 @@ def entry_from(row: Sequence[Any], time: Callable[[Any], Any] = _same) -> Entry:
         product_type=product_type,
         external_reference=external_reference,
         partner_id=partner_id,
+        endpoint=endpoint,
         generation=generation,
         request_id=request_id,
         goal=goal,

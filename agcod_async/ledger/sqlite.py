@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from ..checks import check_reference
 from ..clock import utc_now
 from ..errors import ConfigurationError
-from ..money import Money
 from .batch import Batches, Work
-from .entry import Entry, Intent, State, Total
+from .entry import Entry, Intent, Payer, State, Total
 from .mounts import read_mounts
 from .planning import (
     begun,
     check_lease,
+    check_owned,
     check_same,
     check_save,
     checked_intents,
@@ -29,6 +29,7 @@ from .planning import (
     next_version,
     planned,
     stale,
+    total,
     unplanned,
 )
 from .rows import COLUMNS, STATE_COLUMNS, entry_from, intent_row, state_row
@@ -54,11 +55,12 @@ _MICROSECOND = timedelta(microseconds=1)
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM"
 _UPDATE = (
     f"UPDATE entries SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)} "  # noqa: S608  (our names)
-    "WHERE reference = ? AND version = ? AND request_id = ? AND kind = ? AND amount = ? AND currency_code = ?"
+    "WHERE reference = ? AND version = ? AND request_id = ? AND endpoint = ? AND kind = ? AND amount = ? "
+    "AND currency_code = ?"
 )
 _DUE = (
-    f"{_SELECT} entries WHERE due_at <= ? AND (lease_until IS NULL OR lease_until <= ?) "
-    "ORDER BY due_at, reference LIMIT ?"
+    f"{_SELECT} entries WHERE partner_id = ? AND endpoint = ? AND due_at <= ? "
+    "AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due_at, reference LIMIT ?"
 )
 
 
@@ -95,65 +97,67 @@ class SQLiteLedger:
         self._file = SQLiteFile(Path(path), mounts=mounts, version=sqlite_version)
         self._batches: Batches[sqlite3.Connection] | None = None
 
-    async def plan(self, intents: Iterable[Intent], *, partner_id: str, due_in: float = 0.0) -> list[Entry]:
+    async def plan(self, intents: Iterable[Intent], *, payer: Payer, due_in: float = 0.0) -> list[Entry]:
         """Note what is to be issued."""
         intents = list(intents)
-        wanted = checked_intents(intents, partner_id)
-        fresh = _planner(partner_id, self._clock(), due_in)
-        entries = await self._write(partial(_plan, wanted=wanted, partner_id=partner_id, fresh=fresh))
+        wanted = checked_intents(intents, payer)
+        fresh = _planner(payer, self._clock(), due_in)
+        entries = await self._write(partial(_plan, wanted=wanted, payer=payer, fresh=fresh))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, partner_id: str, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
-        wanted = checked_intents([intent], partner_id)
+        wanted = checked_intents([intent], payer)
         now = self._clock()
-        fresh = _planner(partner_id, now, 0.0)
+        fresh = _planner(payer, now, 0.0)
         start = partial(begun, owner=owner, lease=lease, now=now)
-        return await self._write(
-            partial(_begin, wanted=wanted, partner_id=partner_id, fresh=fresh, start=start)
-        )
+        return await self._write(partial(_begin, wanted=wanted, payer=payer, fresh=fresh, start=start))
 
     async def get(self, reference: str) -> Entry | None:
         """Return the entry of a reference."""
         check_reference(reference)
         return await self._read(partial(_get, reference=reference))
 
-    async def claim(self, reference: str, *, owner: str, lease: float) -> Entry | None:
+    async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)
         check_lease(owner, lease)
         now = self._clock()
-        return await self._write(partial(_claim, reference=reference, owner=owner, lease=lease, now=now))
+        work = partial(_claim, reference=reference, payer=payer, owner=owner, lease=lease, now=now)
+        return await self._write(work)
 
-    async def claim_due(self, *, owner: str, lease: float, limit: int) -> list[Entry]:
+    async def claim_due(self, *, payer: Payer, owner: str, lease: float, limit: int) -> list[Entry]:
         """Take what is due."""
         check_lease(owner, lease)
         now = self._clock()
-        return await self._write(partial(_claim_due, owner=owner, lease=lease, limit=limit, now=now))
+        work = partial(_claim_due, payer=payer, owner=owner, lease=lease, limit=limit, now=now)
+        return await self._write(work)
 
     async def save(self, entry: Entry, *, retired: Entry | None = None) -> Entry:
         """Store the next state of an entry."""
         check_save(entry, retired)
         return await self._write(partial(_save, entry=entry, retired=retired), outcome="unknown")
 
-    async def due(self, now: datetime, limit: int) -> list[Entry]:
+    async def due(self, now: datetime, limit: int, *, payer: Payer) -> list[Entry]:
         """Return what could be claimed."""
-        return await self._read(partial(_due, now=now, limit=limit))
+        return await self._read(partial(_due, payer=payer, now=now, limit=limit))
 
     async def history(self, reference: str) -> list[Entry]:
         """Return the dead generations of a reference."""
         check_reference(reference)
         return await self._read(partial(_history, reference=reference))
 
-    async def summary(self) -> list[Total]:
+    async def summary(self, *, payer: Payer | None = None) -> list[Total]:
         """Return counts and sums."""
-        return await self._read(_summary)
+        return await self._read(partial(_summary, payer=payer))
 
-    async def entries(self, states: Collection[State] = ()) -> AsyncIterator[Entry]:
+    async def entries(
+        self, states: Collection[State] = (), *, payer: Payer | None = None
+    ) -> AsyncIterator[Entry]:
         """Iterate over entries."""
         after = ""
-        while page := await self._read(partial(_page, after=after, states=tuple(states))):
+        while page := await self._read(partial(_page, after=after, states=tuple(states), payer=payer)):
             for entry in page:
                 yield entry
             after = page[-1].reference
@@ -190,19 +194,19 @@ class SQLiteLedger:
 # What runs in the thread, inside a transaction
 
 
-def _planner(partner_id: str, now: datetime, due_in: float) -> Callable[[Intent], Entry]:
-    return partial(planned, partner_id=partner_id, now=now, due_in=due_in)
+def _planner(payer: Payer, now: datetime, due_in: float) -> Callable[[Intent], Entry]:
+    return partial(planned, payer=payer, now=now, due_in=due_in)
 
 
 def _plan(
     connection: sqlite3.Connection,
     *,
     wanted: Mapping[str, Intent],
-    partner_id: str,
+    payer: Payer,
     fresh: Callable[[Intent], Entry],
 ) -> dict[str, Entry]:
     entries = _known(connection, list(wanted))
-    check_same(entries, wanted, partner_id)
+    check_same(entries, wanted, payer)
     new = {reference: fresh(intent) for reference, intent in wanted.items() if reference not in entries}
     _insert(connection, "entries", new.values())
     return {**entries, **new}
@@ -212,14 +216,14 @@ def _begin(
     connection: sqlite3.Connection,
     *,
     wanted: Mapping[str, Intent],
-    partner_id: str,
+    payer: Payer,
     fresh: Callable[[Intent], Entry],
     start: Callable[[Entry], Entry | None],
 ) -> tuple[Entry, bool]:
     [(reference, intent)] = wanted.items()
     known = _get(connection, reference)
     if known is not None:
-        check_same({reference: known}, wanted, partner_id)
+        check_same({reference: known}, wanted, payer)
     entry = known or fresh(intent)
     mine = start(entry)
     if known is None:
@@ -230,20 +234,27 @@ def _begin(
 
 
 def _claim(
-    connection: sqlite3.Connection, *, reference: str, owner: str, lease: float, now: datetime
+    connection: sqlite3.Connection,
+    *,
+    reference: str,
+    payer: Payer,
+    owner: str,
+    lease: float,
+    now: datetime,
 ) -> Entry | None:
     entry = _get(connection, reference)
     if entry is None:
         raise unplanned(reference)
+    check_owned(entry, payer)
     if not is_free(entry, owner, now):
         return None
     return _update(connection, entry, claimed(entry, owner, lease, now))
 
 
 def _claim_due(
-    connection: sqlite3.Connection, *, owner: str, lease: float, limit: int, now: datetime
+    connection: sqlite3.Connection, *, payer: Payer, owner: str, lease: float, limit: int, now: datetime
 ) -> list[Entry]:
-    due = _due(connection, now=now, limit=limit)
+    due = _due(connection, payer=payer, now=now, limit=limit)
     return [_update(connection, entry, claimed(entry, owner, lease, now)) for entry in due]
 
 
@@ -256,8 +267,8 @@ def _save(connection: sqlite3.Connection, *, entry: Entry, retired: Entry | None
 
 def _update(connection: sqlite3.Connection, before: Entry, after: Entry) -> Entry:
     """Compare and set."""
-    reference, version, request_id, kind, amount, currency = identity(before)
-    key = (reference, version, request_id, kind, str(amount), currency)
+    reference, version, request_id, endpoint, kind, amount, currency = identity(before)
+    key = (reference, version, request_id, endpoint, kind, str(amount), currency)
     if connection.execute(_UPDATE, (*state_row(after, _micros), *key)).rowcount != 1:
         raise stale(before)
     return after
@@ -291,9 +302,10 @@ def _known(connection: sqlite3.Connection, references: Sequence[str]) -> dict[st
     return known
 
 
-def _due(connection: sqlite3.Connection, *, now: datetime, limit: int) -> list[Entry]:
+def _due(connection: sqlite3.Connection, *, payer: Payer, now: datetime, limit: int) -> list[Entry]:
     moment = _micros(now)
-    return [*map(_entry, connection.execute(_DUE, (moment, moment, limit)))]
+    values = (payer.partner_id, payer.endpoint, moment, moment, limit)
+    return [*map(_entry, connection.execute(_DUE, values))]
 
 
 def _history(connection: sqlite3.Connection, *, reference: str) -> list[Entry]:
@@ -301,27 +313,36 @@ def _history(connection: sqlite3.Connection, *, reference: str) -> list[Entry]:
     return [*map(_entry, rows)]
 
 
-def _page(connection: sqlite3.Connection, *, after: str, states: Sequence[State]) -> list[Entry]:
+def _page(
+    connection: sqlite3.Connection, *, after: str, states: Sequence[State], payer: Payer | None
+) -> list[Entry]:
     within = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
+    mine, payers = _paid_by(payer)
     rows = connection.execute(
-        f"{_SELECT} entries WHERE reference > ? {within} ORDER BY reference LIMIT {PAGE}", (after, *states)
+        f"{_SELECT} entries WHERE reference > ? {within} {mine} ORDER BY reference LIMIT {PAGE}",
+        (after, *states, *payers),
     )
     return [*map(_entry, rows)]
 
 
-def _summary(connection: sqlite3.Connection) -> list[Total]:
+def _summary(connection: sqlite3.Connection, *, payer: Payer | None) -> list[Total]:
     # SQLite would add text up as floats: it counts, and Python adds.
-    counts: defaultdict[tuple[State, str], int] = defaultdict(int)
-    sums: defaultdict[tuple[State, str], Decimal] = defaultdict(Decimal)
-    for state, currency, amount, count in connection.execute(
-        "SELECT state, currency_code, amount, count(*) FROM entries GROUP BY state, currency_code, amount"
-    ):
-        counts[state, currency] += count
-        sums[state, currency] += count * Decimal(amount)
-    return [
-        Total(state=state, count=counts[state, currency], value=Money(total, currency))
-        for (state, currency), total in sorted(sums.items())
-    ]
+    counts: defaultdict[tuple[str, str, State, str], int] = defaultdict(int)
+    sums: defaultdict[tuple[str, str, State, str], Decimal] = defaultdict(Decimal)
+    mine, payers = _paid_by(payer)
+    group = "partner_id, endpoint, state, currency_code, amount"
+    query = f"SELECT {group}, count(*) FROM entries WHERE 1 {mine} GROUP BY {group}"  # noqa: S608  (our names)
+    for partner_id, endpoint, state, currency, amount, count in connection.execute(query, payers):
+        counts[partner_id, endpoint, state, currency] += count
+        sums[partner_id, endpoint, state, currency] += count * Decimal(amount)
+    return [total(*key, counts[key], amount) for key, amount in sorted(sums.items())]
+
+
+def _paid_by(payer: Payer | None) -> tuple[str, tuple[str, ...]]:
+    """Return what a WHERE goes on with, and its values."""
+    if payer is None:
+        return "", ()
+    return "AND partner_id = ? AND endpoint = ?", (payer.partner_id, payer.endpoint)
 
 
 def _entry(row: Sequence[object]) -> Entry:

@@ -53,9 +53,9 @@ async def test_cancelled_at_any_await_it_is_the_same_card_afterwards(whole, faul
             finished += task.done()
             task.cancel()
             if whole:
-                for drive in w.issuer._drives.values():
+                for drive in w.drives:
                     drive.cancel()
-            await asyncio.gather(task, *w.issuer._drives.values(), return_exceptions=True)
+            await asyncio.gather(task, *w.drives, return_exceptions=True)
             w.faults.clear()
             card = await w.new_issuer(budget=200.0).issue(reference, USD)
             assert [one.gc_id for one in w.live_cards][number:] == [card.gc_id]
@@ -115,7 +115,7 @@ async def test_what_was_never_made_is_buried_for_every_kind(kind):
 async def test_undo_of_what_never_left():
     """Planned, refused or unheard of: nothing is sent, and it is never issued afterwards."""
     async with world() as w:
-        await w.ledger.plan([Intent(reference="planned", value=USD)], partner_id="Acme1")
+        await w.ledger.plan([Intent(reference="planned", value=USD)], payer=w.payer)
         w.emulator.state.funds["Acme1"] = 1
         with pytest.raises(AgcodError):
             await w.issuer.issue("refused", USD)
@@ -166,7 +166,7 @@ async def test_settled_by_somebody_else_meanwhile():
         await w.issuer.issue("undone", USD)
         await w.issuer.undo("undone")
         for reference, state in (("issued", "issued"), ("undone", "reversed")):
-            claimed = await w.ledger.claim(reference, owner="late", lease=60.0)
+            claimed = await w.ledger.claim(reference, payer=w.payer, owner="late", lease=60.0)
             assert (await w.issuer._driver.advance(claimed)).entry.state == state
         assert len(w.live_cards) == 1
 
@@ -210,7 +210,7 @@ async def test_somebody_elses_lease_is_waited_for():
     """A process that died in the middle holds its entry for a minute, no longer."""
     async with world(budget=300.0) as w:
         intent = Intent(reference="order", value=USD)
-        await w.ledger.begin(intent, partner_id="Acme1", owner="dead", lease=60.0)
+        await w.ledger.begin(intent, payer=w.payer, owner="dead", lease=60.0)
         with pytest.raises(OutcomePending):
             await w.issuer.undo("order", budget=5.0)
         assert (await w.issuer.issue("order", USD)).gc_id
@@ -221,7 +221,7 @@ async def test_recovery_drives_everything_and_is_not_stopped_by_one():
     """What cannot be stored is raised at the end; the others are driven all the same."""
     async with world() as w:
         intents = [Intent(reference=f"order-{number}", value=USD) for number in range(5)]
-        await w.ledger.plan(intents, partner_id="Acme1")
+        await w.ledger.plan(intents, payer=w.payer)
         save = w.ledger.save
 
         async def failing(entry, **options):
@@ -278,6 +278,100 @@ async def test_fifty_tasks_ask_for_one_reference_with_another_value():
         assert (await first).gc_id
 
 
+async def test_each_caller_waits_for_its_own_budget():
+    """Whoever joins an impatient caller's work is not let down with it, and the other way round."""
+    async with world() as w:
+        number = w.faults.arm(Fault("drop_before"))
+        calls = {
+            budget: asyncio.create_task(w.issuer.issue("order", USD, budget=budget))
+            for budget in (5.0, 50.0, 0.5)
+        }
+        ends = {}
+        for budget, call in calls.items():
+            call.add_done_callback(lambda _, budget=budget: ends.setdefault(budget, w.now))
+        await asyncio.sleep(20)
+        w.faults.disarm(number)
+        assert (await calls.pop(50.0)).gc_id
+        for call in calls.values():
+            with pytest.raises(OutcomePending) as caught:
+                await call
+            assert (caught.value.reference, caught.value.outcome) == ("order", "unknown")
+            assert caught.value.request_id == (await w.entry("order")).request_id
+            assert caught.value.since is not None
+        assert ends[0.5] == pytest.approx(0.5)
+        assert ends[5.0] == pytest.approx(5.0)
+        assert len(w.live_cards) == 1
+
+
+async def test_a_budget_ends_in_the_middle_of_a_request():
+    """A gateway that hangs does not hold the caller; the request is waited for in the background."""
+    async with world() as w:
+        w.faults.once("delay", operation="CreateGiftCard", seconds=5.0)
+        with pytest.raises(OutcomePending) as caught:
+            await w.issuer.issue("order", USD, budget=2.0)
+        assert w.now == pytest.approx(2.0)
+        assert caught.value.outcome == "unknown"
+        assert caught.value.request_id == (await w.entry("order")).request_id
+        assert (await w.issuer.wait("order")).state == "issued"
+        w.faults.once("delay", operation="CancelGiftCard", seconds=5.0)
+        with pytest.raises(OutcomePending):
+            await w.issuer.undo("order", budget=2.0)
+        assert (await w.issuer.wait("order")).state == "reversed"
+
+
+async def test_a_ledger_that_is_slow_does_not_hold_the_caller():
+    """Even before the ledger has answered, the caller's time is its own."""
+    async with world() as w:
+        begin = w.ledger.begin
+
+        async def slowly(*arguments, **options):
+            await asyncio.sleep(10)
+            return await begin(*arguments, **options)
+
+        w.ledger.begin = slowly
+        with pytest.raises(OutcomePending) as caught:
+            await w.issuer.issue("order", USD, budget=2.0)
+        assert (caught.value.reference, caught.value.request_id, caught.value.since) == ("order", None, None)
+        assert (await w.issuer.issue("order", USD)).gc_id
+        assert len(w.live_cards) == 1
+
+
+async def test_each_caller_has_its_own_policy():
+    """Who wants to undo what stays unknown is not served by somebody who repeats it, whoever asked first."""
+    async with world() as w:
+        number = w.faults.arm(Fault("drop_after", operation="CreateGiftCard"))
+        forward = asyncio.create_task(w.issuer.issue("order", USD, on_unknown="complete"))
+        await asyncio.sleep(0.01)
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", USD, on_unknown="undo")
+        w.faults.disarm(number)
+        with pytest.raises(RewardUndone):
+            await forward
+        assert w.live_cards == []
+
+
+async def test_a_ledger_that_fails_later_does_not_deny_what_was_sent():
+    """'Not sent' would be a lie about a call whose first request may have charged."""
+    async with world() as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        begin = w.ledger.begin
+
+        async def failing(*arguments, **options):
+            if await w.entry("order") is not None:
+                raise LedgerError("the disk is gone")
+            return await begin(*arguments, **options)
+
+        w.ledger.begin = failing
+        with pytest.raises(LedgerError) as caught:
+            await w.issuer.issue("order", USD)
+        assert caught.value.outcome == "unknown"
+        with pytest.raises(LedgerError) as caught:
+            await w.issuer.issue("order", USD)
+        assert caught.value.outcome == "not_sent"
+        w.ledger.begin = begin
+        assert (await w.issuer.issue("order", USD)).gc_id == w.live_cards[0].gc_id
+
+
 async def test_nothing_of_it_shows_a_code():
     """Receipts are made to be stored, and cards to be looked at."""
     async with world() as w:
@@ -300,12 +394,26 @@ async def test_fifty_tasks_on_four_issuers_get_one_card():
         assert len(w.live_cards) == 1
 
 
+async def test_asked_at_any_moment_of_the_work_it_is_the_same_card():
+    """Before it, in the middle, and in the very moment at which it ends."""
+
+    async def ask(number):
+        await turns(number)
+        return await w.issuer.issue("order", USD)
+
+    async with world() as w:
+        cards = await asyncio.gather(*(ask(number) for number in range(150)))
+        assert len({card.claim_code for card in cards}) == 1
+        assert w.drives == []
+        assert len(w.live_cards) == 1
+
+
 async def test_a_reversed_entry_that_wants_a_new_id_gets_it_or_is_undone():
     """However it came to be stored like that: its goal is not forgotten."""
     async with world() as w:
         for reference in ("renewed", "undone"):
             await w.issuer.issue(reference, USD)
-            entry = await w.ledger.claim(reference, owner="one", lease=60.0)
+            entry = await w.ledger.claim(reference, payer=w.payer, owner="one", lease=60.0)
             entry = await w.ledger.save(states.begin_reverse(entry, "replace", w.clock()))
             await w.session.cancel_gift_card(entry.request_id)
             dead = states.release(states.settle_reversed(entry, w.clock()))
@@ -320,7 +428,7 @@ async def test_undo_leaves_a_case_alone():
     """What became one a moment ago is for a person to decide."""
     async with world() as w:
         entry, _ = await w.ledger.begin(
-            Intent(reference="order", value=USD), partner_id="Acme1", owner="o", lease=9.0
+            Intent(reference="order", value=USD), payer=w.payer, owner="o", lease=9.0
         )
         case = await w.ledger.save(states.abandon(entry))
         assert (await w.issuer._driver.undo(case)).entry == case

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from agcod_async import AccountError, ConfigurationError, Money
+from agcod_async import AccountError, AgcodSession, ConfigurationError, Credentials, Endpoint, Issuer, Money
 from agcod_async.errors import OutcomePending, RewardAbandoned, RewardUndone, UndoTooLate
 from tests.issuer.world import world
+from tests.support.transports import ScriptedTransport
 
 USD = Money("25.00", "USD")
 
@@ -75,6 +76,36 @@ async def test_another_value_for_a_reference_is_refused_before_anything_is_sent(
         await w.issuer.issue("order-4711", USD)
         with pytest.raises(ConfigurationError, match="order-4711"):
             await w.issuer.issue("order-4711", Money("26.00", "USD"))
+
+
+@pytest.mark.parametrize(("partner_id", "endpoint"), [("Acme1", Endpoint.NA), ("Other", Endpoint.NA_SANDBOX)])
+async def test_what_belongs_to_another_account_is_left_alone(partner_id, endpoint):
+    """One file for sandbox and production, or two partners: neither touches, nor asks for, the other's."""
+    async with world() as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("order-4711", USD, budget=0.5)
+        transport = ScriptedTransport()
+        session = AgcodSession(
+            partner_id, Credentials("AKID", "secret"), endpoint, transport=transport, clock=w.clock
+        )
+        other = Issuer(session, w.ledger)
+        await asyncio.sleep(5)
+        before = await w.entry("order-4711")
+        assert await other.recover() == []
+        for ask in (
+            other.issue("order-4711", USD),
+            other.undo("order-4711"),
+            other.status("order-4711"),
+            other.wait("order-4711"),
+        ):
+            with pytest.raises(ConfigurationError) as caught:
+                await ask
+            for part in (str(w.issuer.payer), str(other.payer), "another reference"):
+                assert part in str(caught.value)
+        assert transport.requests == []
+        assert await w.entry("order-4711") == before
+        assert [receipt.state for receipt in await w.issuer.recover()] == ["issued"]
 
 
 async def test_fifty_tasks_share_one_card():

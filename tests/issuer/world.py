@@ -10,7 +10,7 @@ from random import Random
 from agcod_async import AgcodSession, Credentials, Endpoint, RetryPolicy
 from agcod_async.emulator import Emulator, Settings
 from agcod_async.issuer import Issuer
-from agcod_async.ledger import MemoryLedger
+from agcod_async.ledger import MemoryLedger, Payer
 from tests.simulation.universe import NoThrottle
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,8 +53,17 @@ class World:
         return (self.clock() - START).total_seconds()
 
     @property
+    def payer(self) -> Payer:
+        return self.issuer.payer
+
+    @property
     def live_cards(self) -> list:
         return [card for card in self.emulator.state.cards.values() if card.is_live]
+
+    @property
+    def drives(self) -> list:
+        """The tasks of the present issuer."""
+        return [drive.task for drive in self.issuer._drives.values()]
 
     async def entry(self, reference: str):
         return await self.ledger.get(reference)
@@ -65,4 +74,4 @@ async def world(**options):
     """A world for one test; the tasks it leaves are waited for."""
     made = World(**options)
     yield made
-    await asyncio.gather(*made.issuer._drives.values(), return_exceptions=True)
+    await asyncio.gather(*made.drives, return_exceptions=True)

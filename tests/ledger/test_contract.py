@@ -12,8 +12,9 @@ import pytest
 
 from agcod_async import Account, ConfigurationError, Money, StaleEntry, TransactionSource
 from agcod_async.errors import ResendError
-from agcod_async.ledger import Intent, states
+from agcod_async.ledger import Intent, Payer, states
 from tests.ledger.conftest import START
+from tests.ledger.world import PAYER
 
 USD25 = Money("25.00", "USD")
 SOURCE = TransactionSource(source_id="POS1", institution_id="Bank", source_details="till 4")
@@ -25,20 +26,20 @@ def order(reference="order-1", value=USD25, **fields):
 
 
 async def plan_one(ledger, *arguments, **fields):
-    [entry] = await ledger.plan([order(*arguments, **fields)], partner_id="Acme1")
+    [entry] = await ledger.plan([order(*arguments, **fields)], payer=PAYER)
     return entry
 
 
 async def begin(ledger, reference="order-1", owner="me", lease=60.0):
     """Begin, and return the entry."""
-    entry, is_mine = await ledger.begin(order(reference), partner_id="Acme1", owner=owner, lease=lease)
+    entry, is_mine = await ledger.begin(order(reference), payer=PAYER, owner=owner, lease=lease)
     assert is_mine
     return entry
 
 
 async def begin_again(ledger, reference="order-1", owner="you"):
     """Begin what is begun, and return the entry as it stands."""
-    entry, is_mine = await ledger.begin(order(reference), partner_id="Acme1", owner=owner, lease=60)
+    entry, is_mine = await ledger.begin(order(reference), payer=PAYER, owner=owner, lease=60)
     assert not is_mine
     return entry
 
@@ -52,7 +53,7 @@ async def test_a_plan_is_what_is_read(ledger, clock):
         order("d", Money("1.005", "KWD"), kind="load", account=ACCOUNT, transaction_source=SOURCE),
         order("e", kind="load", account=ACCOUNT, transaction_source=TransactionSource(source_id="x")),
     ]
-    planned = await ledger.plan(intents, partner_id="Acme1")
+    planned = await ledger.plan(intents, payer=PAYER)
     for intent, entry in zip(intents, planned, strict=True):
         assert entry == await ledger.get(intent.reference)
         for field in intent.__struct_fields__:
@@ -67,7 +68,7 @@ async def test_a_plan_is_what_is_read(ledger, clock):
 async def test_every_field_of_a_state_is_read_as_saved(ledger, clock):
     """No time, flag or error is lost or rounded on the way to the store."""
     await plan_one(ledger)
-    entry = await ledger.claim("order-1", owner="me", lease=30.5)
+    entry = await ledger.claim("order-1", payer=PAYER, owner="me", lease=30.5)
     entry = states.mark_sent(entry, clock.pass_time(0.000001))
     error = ResendError("", error_code="F400", error_type="SystemTemporarilyUnavailable")
     entry = states.still_unknown(entry, clock.now, clock.now + timedelta(seconds=1.000001), error)
@@ -83,7 +84,7 @@ async def test_a_reference_keeps_its_entry(ledger, clock):
     """Planning again returns what is there, with what has become of it: a repeated job meets its card."""
     entry = await begin(ledger)
     issued = await ledger.save(states.settle_issued(entry, clock.now, "G1"))
-    again = await ledger.plan([order("order-0"), order(), order("order-0")], partner_id="Acme1")
+    again = await ledger.plan([order("order-0"), order(), order("order-0")], payer=PAYER)
     assert again[1] == issued
     assert again[0] == again[2] == await ledger.get("order-0")
 
@@ -103,20 +104,71 @@ async def test_a_reference_stands_for_one_reward(ledger, other):
     """The same reference with other money is refused, and nothing of that plan is written."""
     first = await plan_one(ledger)
     with pytest.raises(ConfigurationError, match="order-1"):
-        await ledger.plan([order("order-2"), other], partner_id="Acme1")
+        await ledger.plan([order("order-2"), other], payer=PAYER)
     with pytest.raises(ConfigurationError, match="order-1"):
-        await ledger.begin(other, partner_id="Acme1", owner="me", lease=60)
+        await ledger.begin(other, payer=PAYER, owner="me", lease=60)
     with pytest.raises(ConfigurationError, match="order-1"):
-        await ledger.plan([order("order-2"), order(), other], partner_id="Acme1")
+        await ledger.plan([order("order-2"), order(), other], payer=PAYER)
     assert await ledger.get("order-2") is None
     assert await ledger.get("order-1") == first
 
 
-async def test_another_partner_is_refused(ledger):
-    """Two accounts that share a ledger cannot both pay one reference."""
-    await plan_one(ledger)
-    with pytest.raises(ConfigurationError, match="belongs to partner Acme1"):
-        await ledger.plan([order()], partner_id="Other")
+OTHERS = [
+    Payer(partner_id="Acme1", endpoint="na"),
+    Payer(partner_id="Other", endpoint="na-sandbox"),
+    Payer(partner_id="Acme1", endpoint="https://localhost:8443"),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+async def test_a_reference_belongs_to_one_payer(ledger, clock, other):
+    """A reference tried out in the sandbox is no production order, and two partners do not both pay it."""
+    first = await plan_one(ledger)
+    message = f"'order-1' belongs to partner Acme1 at na-sandbox, and this is {other}; .* another reference"
+    for ask in (
+        ledger.plan([order("order-2"), order()], payer=other),
+        ledger.begin(order(), payer=other, owner="me", lease=60),
+        ledger.claim("order-1", payer=other, owner="me", lease=60),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            await ask
+    assert await ledger.get("order-2") is None
+    assert await ledger.get("order-1") == first
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+async def test_each_payer_recovers_its_own(ledger, clock, other):
+    """A sandbox session that recovers from a shared ledger drives no production order, and sees none due."""
+    [theirs] = await ledger.plan([order("theirs")], payer=other)
+    mine = await plan_one(ledger, "mine", Money("1.00", "USD"))
+    assert (mine.payer, theirs.payer) == (PAYER, other)
+    assert await ledger.due(clock.now, 9, payer=other) == [theirs]
+    assert await ledger.due(clock.now, 9, payer=PAYER) == [mine]
+    for payer, reference in ((PAYER, "mine"), (other, "theirs")):
+        taken = await ledger.claim_due(payer=payer, owner="me", lease=60, limit=9)
+        assert [entry.reference for entry in taken] == [reference]
+        assert [entry.reference async for entry in ledger.entries(payer=payer)] == [reference]
+        [total] = await ledger.summary(payer=payer)
+        assert (total.payer, total.count, total.value) == (payer, 1, taken[0].value)
+    assert [entry.reference async for entry in ledger.entries(["planned"])] == ["mine", "theirs"]
+    assert [entry async for entry in ledger.entries(["sent"], payer=other)] == []
+
+
+async def test_no_save_moves_an_entry_elsewhere(ledger):
+    """Where an entry may be sent is fixed with its money."""
+    entry = await begin(ledger)
+    with pytest.raises(StaleEntry):
+        await ledger.save(msgspec.structs.replace(entry, endpoint="na"))
+    assert await ledger.get("order-1") == entry
+
+
+async def test_sums_of_payers_stay_apart(ledger):
+    """Sandbox dollars are no dollars: nothing adds them to real ones."""
+    for payer in (PAYER, *OTHERS):
+        await ledger.plan([order(f"order at {payer}")], payer=payer)
+    summary = await ledger.summary()
+    assert {total.payer for total in summary} == {PAYER, *OTHERS}
+    assert {(total.count, total.value) for total in summary} == {(1, USD25)}
 
 
 async def test_notes_may_differ(ledger):
@@ -148,28 +200,32 @@ async def test_notes_may_differ(ledger):
 async def test_an_intent_that_cannot_work_is_refused(ledger, intent, field):
     """Nothing is written that the service, or another store, could only refuse."""
     with pytest.raises(ConfigurationError, match=rf"^{field}"):
-        await ledger.plan([order("good"), intent], partner_id="Acme1")
+        await ledger.plan([order("good"), intent], payer=PAYER)
     with pytest.raises(ConfigurationError, match=rf"^{field}"):
-        await ledger.begin(intent, partner_id="Acme1", owner="me", lease=60)
+        await ledger.begin(intent, payer=PAYER, owner="me", lease=60)
     assert await ledger.get("good") is None
 
 
-async def test_a_partner_id_that_cannot_work_is_refused(ledger):
-    """An id that could not begin a request id never gets into the ledger."""
+async def test_a_payer_that_cannot_work_is_refused(ledger):
+    """An id that could not begin a request id never gets into the ledger, nor does an entry of nowhere."""
     with pytest.raises(ConfigurationError, match="partner_id"):
-        await ledger.plan([order()], partner_id="no good")
+        await ledger.plan([order()], payer=Payer(partner_id="no good", endpoint="na"))
+    with pytest.raises(ConfigurationError, match="endpoint"):
+        await ledger.begin(order(), payer=Payer(partner_id="Acme1", endpoint=""), owner="me", lease=60)
+    with pytest.raises(ConfigurationError, match="payer"):
+        await ledger.plan([order()], payer="Acme1")
 
 
 async def test_impossible_references_are_refused_everywhere(ledger):
     """A reference that no store can hold is named as such, not as a failure of the store."""
-    for ask in (ledger.get("\0"), ledger.history("\0"), ledger.claim("\0", owner="me", lease=1)):
+    for ask in (ledger.get("\0"), ledger.history("\0"), ledger.claim("\0", payer=PAYER, owner="me", lease=1)):
         with pytest.raises(ConfigurationError, match=r"^reference"):
             await ask
 
 
 async def test_nothing_is_planned_for_no_intents(ledger):
     """An empty batch is none."""
-    assert await ledger.plan([], partner_id="Acme1") == []
+    assert await ledger.plan([], payer=PAYER) == []
     assert await ledger.summary() == []
     assert [entry async for entry in ledger.entries()] == []
     assert await ledger.get("order-1") is None
@@ -200,14 +256,14 @@ async def test_begin_leaves_alone_what_others_have(ledger, clock):
     clock.pass_time(61)
     assert await begin_again(ledger) == mine
     await plan_one(ledger, "order-2")
-    claimed = await ledger.claim("order-2", owner="me", lease=60)
+    claimed = await ledger.claim("order-2", payer=PAYER, owner="me", lease=60)
     assert await begin_again(ledger, "order-2") == claimed
 
 
 async def test_begin_from_many_tasks_is_begun_once(ledger):
     """Fifty tasks with one reference: one of them sends."""
     begun = await asyncio.gather(
-        *(ledger.begin(order(), partner_id="Acme1", owner=f"task-{number}", lease=60) for number in range(50))
+        *(ledger.begin(order(), payer=PAYER, owner=f"task-{number}", lease=60) for number in range(50))
     )
     assert [is_mine for _, is_mine in begun].count(True) == 1
     assert {entry.owner for entry, _ in begun} == {entry.owner for entry, is_mine in begun if is_mine}
@@ -216,15 +272,15 @@ async def test_begin_from_many_tasks_is_begun_once(ledger):
 async def test_a_live_lease_is_respected(ledger, clock):
     """A lease saves double work for as long as it lives, and no longer: its holder may be dead."""
     await plan_one(ledger)
-    mine = await ledger.claim("order-1", owner="me", lease=60)
+    mine = await ledger.claim("order-1", payer=PAYER, owner="me", lease=60)
     assert (mine.owner, mine.version, mine.lease_until) == ("me", 2, START + timedelta(seconds=60))
-    assert await ledger.claim("order-1", owner="you", lease=60) is None
-    longer = await ledger.claim("order-1", owner="me", lease=90)
+    assert await ledger.claim("order-1", payer=PAYER, owner="you", lease=60) is None
+    longer = await ledger.claim("order-1", payer=PAYER, owner="me", lease=90)
     assert (longer.version, longer.lease_until) == (3, START + timedelta(seconds=90))
     clock.pass_time(89.999)
-    assert await ledger.claim("order-1", owner="you", lease=60) is None
+    assert await ledger.claim("order-1", payer=PAYER, owner="you", lease=60) is None
     clock.pass_time(0.001)
-    yours = await ledger.claim("order-1", owner="you", lease=60)
+    yours = await ledger.claim("order-1", payer=PAYER, owner="you", lease=60)
     assert (yours.owner, yours.version) == ("you", 4)
     assert await ledger.get("order-1") == yours
 
@@ -233,27 +289,27 @@ async def test_what_is_claimed_while_sent_is_unknown(ledger, clock):
     """An entry found open has a request whose fate nobody knows: no refusal may become final on it."""
     await begin(ledger, owner="dead")
     clock.pass_time(61)
-    entry = await ledger.claim("order-1", owner="me", lease=60)
+    entry = await ledger.claim("order-1", payer=PAYER, owner="me", lease=60)
     assert (entry.has_unknown, entry.unknown_since) == (True, START)
     await begin(ledger, "order-2", owner="dead")
     clock.pass_time(61)
-    taken = await ledger.claim_due(owner="me", lease=60, limit=5)
+    taken = await ledger.claim_due(payer=PAYER, owner="me", lease=60, limit=5)
     assert [entry.has_unknown for entry in taken] == [True, True]
 
 
 async def test_a_claim_on_nothing_is_an_error(ledger):
     """A reference that was never planned has nobody else's lease either."""
     with pytest.raises(ConfigurationError, match="plan it first"):
-        await ledger.claim("order-1", owner="me", lease=60)
+        await ledger.claim("order-1", payer=PAYER, owner="me", lease=60)
 
 
 @pytest.mark.parametrize(("owner", "lease"), [("", 60), ("me", 0), ("me", -1), ("me", float("nan"))])
 async def test_a_lease_that_protects_nothing_is_refused(ledger, owner, lease):
     """Owners without a name would take each other's entries."""
     for ask in (
-        ledger.claim("order-1", owner=owner, lease=lease),
-        ledger.claim_due(owner=owner, lease=lease, limit=1),
-        ledger.begin(order(), partner_id="Acme1", owner=owner, lease=lease),
+        ledger.claim("order-1", payer=PAYER, owner=owner, lease=lease),
+        ledger.claim_due(payer=PAYER, owner=owner, lease=lease, limit=1),
+        ledger.begin(order(), payer=PAYER, owner=owner, lease=lease),
     ):
         with pytest.raises(ConfigurationError, match="lease"):
             await ask
@@ -263,7 +319,7 @@ async def test_a_save_needs_the_version_it_was_made_from(ledger, clock):
     """Compare and set: whoever slept while others moved the entry on can neither write nor hand out."""
     entry = await begin(ledger)
     clock.pass_time(61)
-    other = await ledger.claim("order-1", owner="you", lease=60)
+    other = await ledger.claim("order-1", payer=PAYER, owner="you", lease=60)
     with pytest.raises(StaleEntry) as caught:
         await ledger.save(states.settle_issued(entry, clock.now, "G1"))
     assert (caught.value.outcome, caught.value.request_id) == ("unknown", entry.request_id)
@@ -345,14 +401,14 @@ async def test_an_id_changes_in_no_other_way(ledger, clock):
 
 async def test_what_is_due_comes_oldest_first(ledger, clock):
     """Recovery drives what is open, due and free; the longest waiting first."""
-    await ledger.plan([order("late")], partner_id="Acme1", due_in=10)
-    await ledger.plan([order("b"), order("a")], partner_id="Acme1", due_in=5)
+    await ledger.plan([order("late")], payer=PAYER, due_in=10)
+    await ledger.plan([order("b"), order("a")], payer=PAYER, due_in=5)
     issued = await begin(ledger, "issued")
     await ledger.save(states.settle_issued(issued, clock.now, "G1"))
     await begin(ledger, "leased", lease=7)
 
     async def due(limit=10):
-        return [entry.reference for entry in await ledger.due(clock.now, limit)]
+        return [entry.reference for entry in await ledger.due(clock.now, limit, payer=PAYER)]
 
     assert await due() == []
     clock.pass_time(5)
@@ -361,7 +417,7 @@ async def test_what_is_due_comes_oldest_first(ledger, clock):
     assert await due() == ["leased", "a", "b", "late"]
     assert await due(limit=2) == ["leased", "a"]
     assert (await ledger.get("a")).owner is None
-    taken = await ledger.claim_due(owner="me", lease=60, limit=3)
+    taken = await ledger.claim_due(payer=PAYER, owner="me", lease=60, limit=3)
     assert [(entry.reference, entry.owner) for entry in taken] == [
         ("leased", "me"),
         ("a", "me"),
@@ -373,13 +429,16 @@ async def test_what_is_due_comes_oldest_first(ledger, clock):
 
 async def test_many_who_ask_get_different_ones(ledger):
     """Several machines recover side by side, and none drives what another has."""
-    await ledger.plan([order(f"order-{number}") for number in range(100)], partner_id="Acme1")
+    await ledger.plan([order(f"order-{number}") for number in range(100)], payer=PAYER)
     taken = await asyncio.gather(
-        *(ledger.claim_due(owner=f"machine-{number}", lease=60, limit=10) for number in range(10))
+        *(
+            ledger.claim_due(payer=PAYER, owner=f"machine-{number}", lease=60, limit=10)
+            for number in range(10)
+        )
     )
     references = [entry.reference for some in taken for entry in some]
     assert len(references) == len(set(references))
-    rest = await ledger.claim_due(owner="last", lease=60, limit=100)
+    rest = await ledger.claim_due(payer=PAYER, owner="last", lease=60, limit=100)
     assert len(references) + len(rest) == 100
 
 
@@ -388,14 +447,14 @@ async def test_a_release_frees_at_once(ledger, clock):
     entry = await begin(ledger)
     unknown = states.still_unknown(entry, clock.now, clock.now)
     await ledger.save(states.release(unknown))
-    assert [each.reference for each in await ledger.due(clock.now, 10)] == ["order-1"]
+    assert [each.reference for each in await ledger.due(clock.now, 10, payer=PAYER)] == ["order-1"]
 
 
 async def test_the_summary_is_exact(ledger, clock):
     """Sums of money are exact: a thousand times ten cents is a hundred, and currencies stay apart."""
-    await ledger.plan([order(f"a{n}", Money("0.10", "USD")) for n in range(1000)], partner_id="Acme1")
+    await ledger.plan([order(f"a{n}", Money("0.10", "USD")) for n in range(1000)], payer=PAYER)
     await ledger.plan(
-        [order("j", Money("500", "JPY")), order("big", Money("999999999999.99", "USD"))], partner_id="Acme1"
+        [order("j", Money("500", "JPY")), order("big", Money("999999999999.99", "USD"))], payer=PAYER
     )
     await begin(ledger)
     summary = {(total.state, total.value.currency_code): total for total in await ledger.summary()}
@@ -421,7 +480,7 @@ async def test_a_report_goes_in_order(ledger, clock):
         "a b",
         *(f"n{n:04}" for n in range(2100)),
     ]
-    await ledger.plan([order(reference) for reference in references], partner_id="Acme1")
+    await ledger.plan([order(reference) for reference in references], payer=PAYER)
     await begin(ledger, "B")
     await begin(ledger, "a")
     assert [entry.reference async for entry in ledger.entries()] == sorted(references)
@@ -441,12 +500,12 @@ async def test_operations_that_fail_fail_alone(ledger, clock):
     entry = await begin(ledger)
     stale = msgspec.structs.replace(entry, version=9)
     results = await asyncio.gather(
-        ledger.plan([order("x")], partner_id="Acme1"),
-        ledger.plan([order(value=Money("1", "USD"))], partner_id="Acme1"),
+        ledger.plan([order("x")], payer=PAYER),
+        ledger.plan([order(value=Money("1", "USD"))], payer=PAYER),
         ledger.save(stale),
         ledger.save(states.settle_issued(entry, clock.now, "G1")),
-        ledger.claim("nothing", owner="me", lease=1),
-        ledger.plan([order("y")], partner_id="Acme1"),
+        ledger.claim("nothing", payer=PAYER, owner="me", lease=1),
+        ledger.plan([order("y")], payer=PAYER),
         return_exceptions=True,
     )
     assert [type(result).__name__ for result in results] == [

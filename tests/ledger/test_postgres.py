@@ -11,6 +11,7 @@ import pytest
 from agcod_async import ConfigurationError, LedgerError, Money, StaleEntry
 from agcod_async.ledger import Intent, states
 from agcod_async.ledger.schema import schema
+from tests.ledger.world import PAYER
 
 asyncpg = pytest.importorskip("asyncpg")
 
@@ -24,11 +25,11 @@ def order(reference="order-1", value=USD25):
 
 
 async def plan(ledger, *references, **options):
-    return await ledger.plan([order(reference) for reference in references], partner_id="Acme1", **options)
+    return await ledger.plan([order(reference) for reference in references], payer=PAYER, **options)
 
 
 async def begin(ledger, reference="order-1", owner="me"):
-    return await ledger.begin(order(reference), partner_id="Acme1", owner=owner, lease=60)
+    return await ledger.begin(order(reference), payer=PAYER, owner=owner, lease=60)
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +115,7 @@ async def test_a_lost_connection_is_nobodys_loss(ledger, cut, clock, where):
     assert is_mine
     assert (begun.version, begun.state) == (planned.version + 1, "sent")
     cut([where])
-    assert (await ledger.claim("order-2", owner="me", lease=60)).owner == "me"
+    assert (await ledger.claim("order-2", payer=PAYER, owner="me", lease=60)).owner == "me"
     cut([where])
     assert [entry.reference for entry in await plan(ledger, "order-3", "order-2")] == ["order-3", "order-2"]
 
@@ -135,7 +136,7 @@ async def test_a_lost_connection_makes_one_new_id(ledger, cut, clock, where):
 async def test_a_lost_connection_hides_nobody_elses_write(ledger, cut, clock):
     """What somebody else has written meanwhile is not taken for one's own."""
     entry, _ = await begin(ledger)
-    other = await ledger.claim("order-1", owner="me", lease=60)
+    other = await ledger.claim("order-1", payer=PAYER, owner="me", lease=60)
     cut(["before"])
     with pytest.raises(StaleEntry):
         await ledger.save(states.settle_issued(entry, clock.now, "G1"))
@@ -202,7 +203,7 @@ async def test_a_refused_plan_leaves_the_applications_transaction_usable(ledger,
     async with connected(postgres_dsn) as connection, connection.transaction():
         other = [order("order-2"), order("order-1", Money("1", "USD"))]
         with pytest.raises(ConfigurationError):
-            await ledger.plan(other, partner_id="Acme1", connection=connection)
+            await ledger.plan(other, payer=PAYER, connection=connection)
         await plan(ledger, "order-3", connection=connection)
     assert await ledger.get("order-2") is None
     assert await ledger.get("order-3")
@@ -232,7 +233,7 @@ async def test_plans_that_cross_meet_in_the_tables(postgres_dsn, ledger):
         async with connection.transaction():
             [entry] = await plan(ledger, "order-1", connection=connection)
             same = asyncio.create_task(plan(ledger, "order-1"))
-            wrong = asyncio.create_task(ledger.plan([order(value=Money("1", "USD"))], partner_id="Acme1"))
+            wrong = asyncio.create_task(ledger.plan([order(value=Money("1", "USD"))], payer=PAYER))
             await asyncio.sleep(0.1)
             assert not same.done()
         assert await same == [entry]
@@ -268,7 +269,7 @@ async def test_a_race_for_a_planned_entry_has_one_winner(ledger, postgres_dsn, m
         return entry
 
     monkeypatch.setattr(postgres_tables, "_expect", slow_claim)
-    assert await ledger.claim("order-2", owner="slower", lease=60) is None
+    assert await ledger.claim("order-2", payer=PAYER, owner="slower", lease=60) is None
 
 
 async def test_what_somebody_is_claiming_is_skipped(ledger, postgres_dsn):
@@ -276,7 +277,7 @@ async def test_what_somebody_is_claiming_is_skipped(ledger, postgres_dsn):
     await plan(ledger, "order-1", "order-2", "order-3")
     async with connected(postgres_dsn) as connection, connection.transaction():
         await connection.execute("SELECT * FROM agcod_entries WHERE reference = 'order-1' FOR UPDATE")
-        taken = await ledger.claim_due(owner="me", lease=60, limit=2)
+        taken = await ledger.claim_due(payer=PAYER, owner="me", lease=60, limit=2)
         assert [entry.reference for entry in taken] == ["order-2", "order-3"]
 
 

@@ -14,6 +14,7 @@ import pytest
 from agcod_async import Money, StaleEntry
 from agcod_async.ledger import Intent, states
 from tests.ledger.worker import opened
+from tests.ledger.world import PAYER
 
 KILLS = 8
 ROOT = Path(__file__).parents[2]
@@ -98,10 +99,10 @@ async def test_a_frozen_process_wakes_to_a_stale_entry(place, clock):
     """Stopped for longer than its lease, a process neither writes nor hands out when it goes on."""
     async with opened(place, clock) as frozen, opened(place, clock) as awake:
         intent = Intent(reference="order-1", value=Money("25.00", "USD"))
-        entry, _ = await frozen.begin(intent, partner_id="Acme1", owner="frozen", lease=60)
-        assert await awake.claim_due(owner="awake", lease=60, limit=5) == []
+        entry, _ = await frozen.begin(intent, payer=PAYER, owner="frozen", lease=60)
+        assert await awake.claim_due(payer=PAYER, owner="awake", lease=60, limit=5) == []
         clock.pass_time(60)
-        [taken] = await awake.claim_due(owner="awake", lease=60, limit=5)
+        [taken] = await awake.claim_due(payer=PAYER, owner="awake", lease=60, limit=5)
         with pytest.raises(StaleEntry):
             await frozen.save(states.settle_issued(entry, clock.now, "G1"))
         assert await frozen.get("order-1") == taken

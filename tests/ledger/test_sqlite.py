@@ -19,6 +19,7 @@ from agcod_async import ConfigurationError, LedgerError, Money
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
 from agcod_async.ledger.schema import Migration
 from agcod_async.ledger.sqlite_file import wal_is_safe
+from tests.ledger.world import PAYER
 from tests.support.virtual_time import VirtualTimeLoop
 
 USD25 = Money("25.00", "USD")
@@ -30,7 +31,7 @@ def order(reference="order-1"):
 
 
 async def plan(ledger, *references):
-    return await ledger.plan([order(reference) for reference in references], partner_id="Acme1")
+    return await ledger.plan([order(reference) for reference in references], payer=PAYER)
 
 
 def pragma(path, name):
@@ -183,6 +184,7 @@ def test_a_ledger_without_a_file_is_refused(path):
 UNPRIVILEGED = """
 import asyncio, os, sys
 from agcod_async import LedgerError
+from tests.ledger.world import PAYER
 from agcod_async.ledger import SQLiteLedger
 if os.getuid() == 0:
     os.setgid(65534)
@@ -241,7 +243,7 @@ async def test_a_locked_file_says_who_is_to_blame(path, monkeypatch):
     """Another process that holds the file too long is named, and the outcome is told apart."""
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT", 0.05)
     async with SQLiteLedger(path) as ledger:
-        entry, _ = await ledger.begin(order(), partner_id="Acme1", owner="me", lease=60)
+        entry, _ = await ledger.begin(order(), payer=PAYER, owner="me", lease=60)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         results = await asyncio.gather(
@@ -291,7 +293,7 @@ async def test_a_step_of_the_schema_that_fails_leaves_the_old_one(path, monkeypa
 async def test_a_broken_rule_of_the_tables_fails_alone(path):
     """The tables themselves refuse a refusal while something is unknown."""
     async with SQLiteLedger(path) as ledger:
-        entry, _ = await ledger.begin(order(), partner_id="Acme1", owner="me", lease=60)
+        entry, _ = await ledger.begin(order(), payer=PAYER, owner="me", lease=60)
         wrong = msgspec.structs.replace(entry, state="refused", has_unknown=True)
         results = await asyncio.gather(
             plan(ledger, "before"), ledger.save(wrong), plan(ledger, "after"), return_exceptions=True
@@ -307,7 +309,10 @@ async def test_a_mistake_in_a_read_fails_alone(path):
     """What is wrong with one question is not the others' business."""
     async with SQLiteLedger(path) as ledger:
         results = await asyncio.gather(
-            ledger.due(None, 1), ledger.due("x", 1), ledger.summary(), return_exceptions=True
+            ledger.due(None, 1, payer=PAYER),
+            ledger.due("x", 1, payer=PAYER),
+            ledger.summary(),
+            return_exceptions=True,
         )
         assert [type(each).__name__ for each in results] == ["list", "TypeError", "list"]
 
@@ -340,7 +345,7 @@ async def test_a_cancelled_task_leaves_the_old_or_the_new(path):
     async with SQLiteLedger(path) as ledger:
         for steps in range(12):
             reference = f"order-{steps}"
-            entry, _ = await ledger.begin(order(reference), partner_id="Acme1", owner="me", lease=60)
+            entry, _ = await ledger.begin(order(reference), payer=PAYER, owner="me", lease=60)
             after = states.settle_issued(entry, entry.planned_at, "G1")
             task = asyncio.create_task(ledger.save(after))
             for _ in range(steps):
@@ -370,7 +375,7 @@ def test_a_simulated_loop_runs_it_without_threads(path):
         async with SQLiteLedger(path) as ledger:
             before = threading.active_count()
             results = await asyncio.gather(
-                *(ledger.begin(order(), partner_id="Acme1", owner=f"task-{n}", lease=60) for n in range(9))
+                *(ledger.begin(order(), payer=PAYER, owner=f"task-{n}", lease=60) for n in range(9))
             )
             assert threading.active_count() == before
             return [is_mine for _, is_mine in results]
@@ -413,7 +418,7 @@ async def test_two_ledgers_share_a_file(path):
 
         async def begin(ledger, owner, number):
             intent = order(f"order-{number}")
-            _, is_mine = await ledger.begin(intent, partner_id="Acme1", owner=owner, lease=60)
+            _, is_mine = await ledger.begin(intent, payer=PAYER, owner=owner, lease=60)
             return is_mine
 
         mine, theirs = await asyncio.gather(

@@ -15,6 +15,7 @@ from agcod_async.ledger.planning import planned
 from agcod_async.ledger.request_ids import request_id
 from agcod_async.money import Money
 from tests.ledger.conftest import START
+from tests.ledger.world import PAYER
 
 NOW = START + timedelta(seconds=10)
 LATER = START + timedelta(seconds=20)
@@ -73,7 +74,7 @@ LEGAL = {
 
 
 def entry_in(state="planned", **fields):
-    entry = planned(Intent(reference="order-1", value=Money("25.00", "USD")), "Acme1", START)
+    entry = planned(Intent(reference="order-1", value=Money("25.00", "USD")), PAYER, START)
     return msgspec.structs.replace(
         entry, state=state, owner="me", lease_until=LATER, version=7, gc_id=None, **fields
     )
@@ -104,7 +105,7 @@ def test_a_step_touches_neither_money_nor_version(step, state):
     before = entry_in(state)
     if any((name, start) == (step, state) for name, start, _ in LEGAL):
         after = STEPS[step](before)
-        kept = [*Intent.__struct_fields__, "partner_id", "version"]
+        kept = [*Intent.__struct_fields__, "partner_id", "endpoint", "version"]
         kept += [] if step == "renew" else ["generation", "request_id", "planned_at"]
         assert [getattr(after, field) for field in kept] == [getattr(before, field) for field in kept]
         is_open = after.state in ("planned", "sent", "reversing")
@@ -227,7 +228,7 @@ def test_renewing_starts_over_under_a_new_id():
     )
     fresh, retired = states.renew(dead, NOW)
     assert fresh.request_id == request_id("Acme1", "order-1", 2)
-    expected = planned(Intent(reference="order-1", value=Money("25.00", "USD")), "Acme1", NOW)
+    expected = planned(Intent(reference="order-1", value=Money("25.00", "USD")), PAYER, NOW)
     assert fresh == msgspec.structs.replace(
         expected, generation=2, request_id=fresh.request_id, owner="me", lease_until=LATER, version=7
     )

@@ -8,6 +8,7 @@ import sys
 from agcod_async import Money, ledger as ledgers
 from agcod_async.clock import utc_now
 from agcod_async.ledger import Intent, SQLiteLedger, states
+from tests.ledger.world import PAYER
 
 
 def opened(place: str, clock=utc_now):
@@ -17,7 +18,7 @@ def opened(place: str, clock=utc_now):
 
 async def issue(ledger, reference: str, owner: str) -> None:
     intent = Intent(reference=reference, value=Money("25.00", "USD"))
-    entry, is_mine = await ledger.begin(intent, partner_id="Acme1", owner=owner, lease=60)
+    entry, is_mine = await ledger.begin(intent, payer=PAYER, owner=owner, lease=60)
     if not is_mine:
         return
     print("begun", reference, flush=True)

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from agcod_async import Money, StaleEntry
 from agcod_async.errors import AccountError, ConnectFailed, ResendError
-from agcod_async.ledger import Entry, Intent, MemoryLedger, states
+from agcod_async.ledger import Entry, Intent, MemoryLedger, Payer, states
 
+PAYER = Payer(partner_id="Acme1", endpoint="na-sandbox")
 INTENT = Intent(reference="order-1", value=Money("25.00", "USD"))
 WINDOW = timedelta(minutes=15)
 
@@ -105,7 +106,7 @@ class Driver:
         self.entry = self.waiting = None
 
     def begin(self) -> None:
-        begun = self.ledger.begin(INTENT, partner_id="Acme1", owner=self.name, lease=60.0)
+        begun = self.ledger.begin(INTENT, payer=PAYER, owner=self.name, lease=60.0)
         entry, is_mine = run(begun)
         if is_mine:
             self.entry = entry
@@ -115,7 +116,7 @@ class Driver:
         """By a claim, or only by reading: the version must give safety even then."""
         if is_by_claim:
             if run(self.ledger.get("order-1")) is not None:
-                self.entry = run(self.ledger.claim("order-1", owner=self.name, lease=60.0))
+                self.entry = run(self.ledger.claim("order-1", payer=PAYER, owner=self.name, lease=60.0))
         else:
             self.entry = run(self.ledger.get("order-1"))
 

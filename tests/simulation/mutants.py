@@ -39,7 +39,7 @@ MUTANTS = (
         "        from .ledger.planning import planned\n"
         "        if await self._ledger.get(intent.reference) is None:\n"
         "            try:\n"
-        "                await self._driver.repeat(planned(intent, self._session.partner_id, self._session.clock()))\n"
+        "                await self._driver.repeat(planned(intent, self.payer, self._session.clock()))\n"
         "            except AgcodError:\n"
         "                pass\n"
         "        entry, is_mine = await self._ledger.begin(",

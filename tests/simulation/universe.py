@@ -21,7 +21,7 @@ from agcod_async.emulator import Emulator, Settings
 from agcod_async.emulator.gateway import DEFAULT_PARTNER
 from agcod_async.errors import AgcodError, LedgerError, OutcomePending, RewardUndone, UndoTooLate
 from agcod_async.issuer import Issuer
-from agcod_async.ledger import Entry, Intent
+from agcod_async.ledger import Entry, Intent, Payer
 from agcod_async.ledger.request_ids import request_id
 
 from .machine import Machine, Process
@@ -31,6 +31,7 @@ from .stores import MemoryStore, SQLiteStore
 DAY = 86_400.0
 _CREDENTIALS = Credentials(DEFAULT_PARTNER.access_key_id, DEFAULT_PARTNER.secret_access_key)
 _ENDPOINT = Endpoint.custom("https://localhost", region="us-east-1")
+_PAYER = Payer(partner_id="Acme1", endpoint=_ENDPOINT.identity)
 _POLICIES = ("complete", "complete", "replace", "undo")
 _FUNDS = Decimal(100_000)
 
@@ -251,7 +252,7 @@ class Universe:
         async with self.store.ledger(process) as ledger:
             issuer = self._issuer(process, rng, ledger)
             if rng.random() < 0.3:
-                await ledger.plan([reward.intent for reward in self.rewards], partner_id="Acme1")
+                await ledger.plan([reward.intent for reward in self.rewards], payer=_PAYER)
             jobs = [process.create_task(self._guarded(process, self._recover(issuer, Random(rng.random()))))]
             for reward in self.rewards:
                 mine = Random(rng.random())

@@ -18,6 +18,7 @@ CREATE TABLE agcod_entries (
     product_type TEXT,
     external_reference TEXT,
     partner_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
     generation INTEGER NOT NULL CHECK (generation >= 1),
     request_id TEXT NOT NULL,
     goal TEXT NOT NULL CHECK (goal IN ('issue', 'replace', 'undo')),
@@ -43,8 +44,9 @@ CREATE TABLE agcod_entries (
     CHECK (NOT (state IN ('planned', 'sent', 'reversing') AND due_at IS NULL))
 );
 
--- What recovery drives: the few entries that are open.
-CREATE INDEX agcod_entries_due ON agcod_entries (due_at, reference) WHERE due_at IS NOT NULL;
+-- What the recovery of one payer drives: the few entries that are open.
+CREATE INDEX agcod_entries_due ON agcod_entries (partner_id, endpoint, due_at, reference)
+    WHERE due_at IS NOT NULL;
 
 -- Ids that are dead.
 CREATE TABLE agcod_history (
@@ -62,6 +64,7 @@ CREATE TABLE agcod_history (
     product_type TEXT,
     external_reference TEXT,
     partner_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
     generation INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     goal TEXT NOT NULL,

@@ -15,6 +15,7 @@ CREATE TABLE entries (
     product_type TEXT,
     external_reference TEXT,
     partner_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
     generation INTEGER NOT NULL CHECK (generation >= 1),
     request_id TEXT NOT NULL,
     goal TEXT NOT NULL,
@@ -40,8 +41,8 @@ CREATE TABLE entries (
     CHECK (NOT (state IN ('planned', 'sent', 'reversing') AND due_at IS NULL))
 ) WITHOUT ROWID;
 
--- What recovery drives: the few entries that are open.
-CREATE INDEX entries_due ON entries (due_at) WHERE due_at IS NOT NULL;
+-- What the recovery of one payer drives: the few entries that are open.
+CREATE INDEX entries_due ON entries (partner_id, endpoint, due_at) WHERE due_at IS NOT NULL;
 
 -- Ids that are dead.
 CREATE TABLE history (
@@ -59,6 +60,7 @@ CREATE TABLE history (
     product_type TEXT,
     external_reference TEXT,
     partner_id TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
     generation INTEGER NOT NULL,
     request_id TEXT NOT NULL,
     goal TEXT NOT NULL,

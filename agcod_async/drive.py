@@ -1,0 +1,93 @@
+"""One drive for all who ask for the same reward; each of them waits as long as it likes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from .errors import AgcodError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .driver import Step
+    from .ledger import Entry
+
+
+class Drive:
+    """
+    Takes step after step, each when it is due, until nothing is open or everybody's budget has ended.
+
+    Args:
+        move: takes the next step; it is given what to show the entry to before it sends anything.
+        is_open: whether a step leaves more to do.
+        pause: the seconds from a step to the next.
+    """
+
+    def __init__(
+        self,
+        move: Callable[[Callable[[Entry], None]], Awaitable[Step]],
+        is_open: Callable[[Step], bool],
+        pause: Callable[[Step], float],
+    ) -> None:
+        self._move = move
+        self._is_open = is_open
+        self._pause = pause
+        self._deadline = 0.0
+        self.entry: Entry | None = None
+        """As it was seen last."""
+        self.last: Step | None = None
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def wait(self, budget: float) -> Step | None:
+        """
+        Return the last step of all, or None after *budget* seconds.
+
+        Neither that nor the caller's cancellation stops the drive in a step.
+        """
+        self._deadline = max(self._deadline, asyncio.get_running_loop().time() + budget)
+        await asyncio.wait([self.task], timeout=budget)
+        return self.task.result() if self.task.done() else None
+
+    async def _run(self) -> Step:
+        first = await self._step()
+        if not self._is_open(first):
+            return first
+        taken = [first]
+
+        async def step() -> Step:
+            return taken.pop() if taken else await self._step()
+
+        return await self._chain()(step)
+
+    async def _step(self) -> Step:
+        try:
+            step = await self._move(self._see)
+        except AgcodError as error:
+            if self.last is not None:
+                # It says something about this step, and an earlier one may have charged.
+                error.outcome = "unknown"
+            raise
+        self.entry, self.last = step.entry, step
+        return step
+
+    def _see(self, entry: Entry) -> None:
+        self.entry = entry
+
+    def _chain(self) -> AsyncRetrying:
+        clock = asyncio.get_running_loop().time
+        return AsyncRetrying(
+            sleep=asyncio.sleep,
+            retry=retry_if_result(self._is_open),
+            wait=lambda state: self._pause(_step(state)),
+            stop=lambda state: clock() + state.upcoming_sleep > self._deadline,
+            retry_error_callback=_step,
+        )
+
+
+def _step(state: RetryCallState) -> Step:
+    assert state.outcome is not None
+    step: Step = state.outcome.result()
+    return step
