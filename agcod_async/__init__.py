@@ -52,6 +52,8 @@ from .money import Money
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
+from .signing import Diagnosis
+from .support import Exchange, SupportReport
 from .throttle import LocalThrottle, Priority, Throttle
 
 if TYPE_CHECKING:
@@ -72,9 +74,11 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsProvider",
+    "Diagnosis",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
+    "Exchange",
     "GatewayFault",
     "Hook",
     "IllegalTransition",
@@ -102,6 +106,7 @@ __all__ = [
     "ServiceError",
     "SignatureError",
     "StaleEntry",
+    "SupportReport",
     "SystemFaultError",
     "Throttle",
     "ThrottleStoreBack",

@@ -14,11 +14,13 @@ from .errors import (
     ThrottlingError,
     UnknownServiceError,
 )
-from .events import ClockCorrected, Hooks, RetryScheduled
+from .events import LOGGER, ClockCorrected, Hooks, RetryScheduled
 from .signer import explain
 from .support import Exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .clock import SkewedClock
     from .endpoints import Endpoint
     from .retry import RetryPolicy
@@ -30,6 +32,7 @@ class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
     __slots__ = (
+        "_accepted_keys",
         "_clock",
         "_endpoint",
         "_hooks",
@@ -50,6 +53,7 @@ class CallReviewer:
         *,
         partner_id: str,
         endpoint: Endpoint,
+        accepted_keys: Container[str],
         policy: RetryPolicy,
         throttle: Throttle,
         clock: SkewedClock,
@@ -59,6 +63,7 @@ class CallReviewer:
         self._request_id = request_id
         self._partner_id = partner_id
         self._endpoint = endpoint
+        self._accepted_keys = accepted_keys
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
@@ -82,12 +87,21 @@ class CallReviewer:
         return error.is_retry_safe
 
     def _keep_evidence(self, error: AgcodError, request: HTTPRequest) -> None:
-        steps = explain(request)
-        error.exchange = Exchange.of(
-            steps, self.response, partner_id=self._partner_id, endpoint=self._endpoint.name
-        )
-        if isinstance(error, SignatureError | CredentialsError | ClockSkewError) and self.response is not None:
-            error.diagnosis = diagnosis_of(error, self.response.body, steps, self._endpoint)
+        try:
+            steps = explain(request)
+            error.exchange = Exchange.of(
+                steps, self.response, partner_id=self._partner_id, endpoint=self._endpoint.name
+            )
+            if isinstance(error, SignatureError | CredentialsError | ClockSkewError):
+                error.diagnosis = diagnosis_of(
+                    error,
+                    b"" if self.response is None else self.response.body,
+                    steps,
+                    self._endpoint,
+                    was_accepted=steps.access_key_id in self._accepted_keys,
+                )
+        except Exception as exc:  # noqa: BLE001  (the error knows about money, its evidence does not)
+            LOGGER.warning("no evidence could be kept: %s", type(exc).__name__)
 
     def _corrects_skew(self, error: ClockSkewError) -> bool:
         if self._skew_corrected:

@@ -17,6 +17,7 @@ from .errors import ClockSkewError, CredentialsError, ServiceError
 from .model import OPERATIONS
 from .refusals import CLOCK_WINDOW
 from .secret import masked
+from .signer import SERVICE
 from .signing import Diagnosis
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 
     from .signing import Cause, SigningSteps
 
-SERVICE = "AGCODService"
-
 _MAX_INPUT = 200_000
 _MAX_TEXT = 400
 _MAX_VALUE = 60
 _MAX_HEADERS = 50
+_MAX_PATH = 1000
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _MOMENT = re.compile(r"\b\d{8}T\d{6}Z\b", re.ASCII)
 _LONG_HEX = re.compile(r"[0-9a-fA-F]{32,}")
@@ -86,7 +86,7 @@ def diagnosis_of(
         was_accepted: whether this endpoint has taken a signature of this key before.
     """
     if isinstance(error, ClockSkewError):
-        return _clock(error.signed_at, error.server_date, error.message)
+        return _clock(error.signed_at, error.server_date)
     text = _message(body.decode("utf-8", "replace"))
     if isinstance(error, CredentialsError):
         label = f"{error.error_type} {text}"
@@ -120,8 +120,8 @@ def _offline(refusal: str, ours: Computed | None) -> Diagnosis:
     text = _message(refusal)
     lowered = refusal.lower()
     if any(word in lowered for word in ("expired", "not yet current", "skewed")):
-        moments = [_moment(each) for each in _MOMENT.findall(text)]
-        return _clock(moments[0] if moments else None, moments[-1] if len(moments) > 1 else None, text)
+        moments = _MOMENT.findall(text)
+        return _clock(_moment(moments[0]), _moment(moments[-1])) if moments[1:] else _clock(None, None)
     computed = _computed(text)
     if computed is not None or "signature" in lowered:
         return _signature(text, ours)
@@ -227,9 +227,7 @@ class _Scope(Struct, frozen=True, kw_only=True):
         scope = lines[2].split("/") if len(lines) == 4 else []
         if len(scope) != 4:
             return None
-        return cls(
-            stamp=lines[1], day=scope[0], region=scope[1], service=scope[2], canonical_hash=lines[3]
-        )
+        return cls(stamp=lines[1], day=scope[0], region=scope[1], service=scope[2], canonical_hash=lines[3])
 
 
 # Comparing
@@ -286,7 +284,7 @@ def _changes(ours: _Canonical, theirs: _Canonical) -> Iterator[Diagnosis]:
 def _path(ours: str, theirs: str) -> Diagnosis:
     # As many rounds as a proxy chain could have; each undoes one encoding.
     plain, rounds = theirs, 0
-    while plain != ours and "%" in plain and rounds < 4:
+    while plain != ours and "%" in plain and rounds < 4 and len(plain) < _MAX_PATH:
         plain, rounds = unquote(plain), rounds + 1
     if rounds and plain == ours:
         why = "it was percent-encoded once more on the way: sign and send the path as it is"
@@ -374,28 +372,38 @@ def _odd_request(canonical: _Canonical) -> Iterator[Diagnosis]:
         if name in _CHANGEABLE or name.startswith("x-forwarded"):
             why = "machines on the way change it, so it must not be signed"
             yield _differs(
-                "added_header", f"the header {_quoted(name)}", "not signed", value, why, name=name, expected=True
+                "added_header",
+                f"the header {_quoted(name)}",
+                "not signed",
+                value,
+                why,
+                name=name,
+                expected=True,
             )
         elif name in ("accept", "content-type", "host") and "," in value:
             why = "it arrived twice: something on the way added one"
             first = value.partition(",")[0]
-            yield _differs(
-                "added_header", f"the header {name}", first, value, why, name=name, expected=True
-            )
+            yield _differs("added_header", f"the header {name}", first, value, why, name=name, expected=True)
         elif value == "":
             why = "it is signed and did not arrive"
             yield _differs(
-                "missing_header", f"the header {_quoted(name)}", "some", "nothing", why, name=name, expected=True
+                "missing_header",
+                f"the header {_quoted(name)}",
+                "some",
+                "nothing",
+                why,
+                name=name,
+                expected=True,
             )
 
 
 def _odd_path(canonical: _Canonical) -> Iterator[Diagnosis]:
-    known = {each.path for each in OPERATIONS}
+    known = {f"/{name}" for name in OPERATIONS}
     path, plain = canonical.path, canonical.path
     if path in known:
         return
     for _ in range(4):
-        plain = unquote(plain)
+        plain = unquote(plain[:_MAX_PATH])
     target = canonical.headers.get("x-amz-target", "").rpartition(".")[2]
     expected = f"/{target}" if f"/{target}" in known else "/CreateGiftCard or the like"
     if plain in known:
@@ -412,7 +420,7 @@ def _unquoted(text: str) -> Diagnosis:
         return _say("region", "the gateway says that the signature is for another region than its own")
     if "scoped to" in lowered and "service" in lowered:
         return _say("service", f"the gateway says that the service in the scope is wrong: it is {SERVICE}")
-    if "credential scope" in lowered and "date" in lowered or "iso-8601" in lowered:
+    if ("credential scope" in lowered and "date" in lowered) or "iso-8601" in lowered:
         return _say("date", "the gateway cannot use the date: x-amz-date and the scope must name one day")
     if "authorization" in lowered or "incompletesignature" in lowered:
         return Diagnosis(
@@ -421,12 +429,12 @@ def _unquoted(text: str) -> Diagnosis:
             name="authorization",
         )
     return _unclear(
-        "the gateway does not show what it computed. Check the secret key first, then whether a proxy changes "
-        "headers or body"
+        "the gateway does not show what it computed. Check the secret key first, then whether a proxy "
+        "changes headers or body"
     )
 
 
-def _clock(signed: datetime | None, server: datetime | None, text: str) -> Diagnosis:
+def _clock(signed: datetime | None, server: datetime | None) -> Diagnosis:
     if signed is None or server is None:
         return _say("clock", "the gateway finds the signature's time too far from its own: set this clock")
     difference = signed - server
@@ -461,8 +469,10 @@ def _key(label: str, key_id: str | None, endpoint: Endpoint | None, *, was_accep
         )
     if "inactive" in label or "disabled" in label or "deactivated" in label:
         return _say("inactive_key", f"{key} is inactive: activate it in the portal, or use the other one")
+    if any(word in label for word in _NOT_ALLOWED):
+        return _say("not_allowed", f"{place} does not let the account of {key} do this")
     if not any(word in label for word in _UNKNOWN_KEY):
-        return _say("not_allowed", f"{place} knows {key}, and does not let its account do this")
+        return _unclear("the answer names neither the signature nor the key nor the clock")
     if was_accepted:
         return _say(
             "inactive_key",
@@ -481,6 +491,7 @@ def _key(label: str, key_id: str | None, endpoint: Endpoint | None, *, was_accep
     )
 
 
+_NOT_ALLOWED = ("accessdenied", "access denied", "notauthorized", "not authorized", "forbidden")
 _UNKNOWN_KEY = (
     "unrecognizedclient",
     "security token",

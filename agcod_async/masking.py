@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from .codecs import JSON, MAX_DEPTH, XML, UnreadableBody, codec_for
+from .codecs import JSON, MAX_DEPTH, UnreadableBody, codec_for
 from .secret import masked
 
 if TYPE_CHECKING:
@@ -29,15 +28,18 @@ _MAX_START = 160
 # What the documents of the service name, and nothing that could be a claim code. A field that is not on the
 # list shows its type only: the service may add a second code at any time.
 _HARMLESS = frozenset(
-    """
-    __type account activationRequestId activityStatus activityTime activityType agcodResponse amount
-    availableFunds cardActivityList cardInfo cardNumber cardStatus cardValue creationRequestId currencyCode
-    errorCode errorType expirationDate externalReference failureCode gcExpirationDate gcId id institutionId
-    isRealOp loadBalanceRequestId message Message pageIndex pageSize partnerId productType programId requestId
-    showNoOps sourceDetails sourceId status statusCheckRequestId statusCode timestamp
-    totalNumberOfTransactionsInRequestedTimeFrame transactionSource type utcEndDate utcStartDate value
-    """.split()
-)
+    (
+        "__type", "account", "activationRequestId", "activityStatus", "activityTime",
+        "activityType", "agcodResponse", "amount", "availableFunds", "cardActivityList", "cardInfo",
+        "cardNumber", "cardStatus", "cardValue", "creationRequestId", "currencyCode", "errorCode",
+        "errorType", "expirationDate", "externalReference", "failureCode", "gcExpirationDate",
+        "gcId", "id", "institutionId", "isRealOp", "loadBalanceRequestId", "message", "Message",
+        "pageIndex", "pageSize", "partnerId", "productType", "programId", "requestId", "showNoOps",
+        "sourceDetails", "sourceId", "status", "statusCheckRequestId", "statusCode", "timestamp",
+        "totalNumberOfTransactionsInRequestedTimeFrame", "transactionSource", "type", "utcEndDate",
+        "utcStartDate", "value",
+    )
+)  # fmt: skip
 _HARMLESS_HEADERS = frozenset(
     (
         "accept",

@@ -8,7 +8,7 @@ from typing import NoReturn, Self, final
 
 _CLAIM_CODE = r"[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4,5}"
 _SENSITIVE = re.compile(
-    rf"(?<![A-Z0-9]){_CLAIM_CODE}(?![A-Z0-9])|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
+    rf"{_CLAIM_CODE}|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
     re.IGNORECASE,
 )
 _LONGEST_CODE = 17

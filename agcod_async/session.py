@@ -126,6 +126,7 @@ class AgcodSession:
         self.partner_id = partner_id
         self.endpoint = endpoint
         self._credentials = credentials
+        self._accepted_keys: set[str] = set()
         self._hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
@@ -455,6 +456,7 @@ class AgcodSession:
                 call.response = response = await self._transport.send(signed)
                 answer = self._protocol.read(operation, shape, signed, response)
                 self._throttle.accepted(operation.name, clock() - sent)
+                self._accepted_keys.add(credentials.access_key_id)
                 self._retries.earn(attempt.retry_state.attempt_number)
                 return answer
         raise AssertionError("unreachable")
@@ -488,6 +490,7 @@ class AgcodSession:
             getattr(shape, operation.id_field) if operation.id_field else None,
             partner_id=self.partner_id,
             endpoint=self.endpoint,
+            accepted_keys=self._accepted_keys,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,

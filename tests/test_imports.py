@@ -11,11 +11,15 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # The house's map, in reading order: a module imports only from the rows above its own. Subpackages are one
 # name, and free inside.
 LAYERS = [
-    ["_version", "errors", "wire", "secret", "codecs"],
+    ["_version", "wire", "secret", "codecs"],
+    ["signing", "masking"],
+    ["support"],
+    ["errors"],
     ["events", "money", "dates", "endpoints"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
+    ["diagnosis"],
     ["protocol", "call", "lifetime"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
