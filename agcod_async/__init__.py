@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .credentials import Credentials, CredentialsProvider, EnvironmentCredentials
+from .credentials import (
+    CallableCredentials,
+    Credentials,
+    CredentialsProvider,
+    EnvironmentCredentials,
+    FileCredentials,
+    ProfileCredentials,
+)
 from .endpoints import Endpoint
 from .errors import (
     AccountError,
@@ -13,6 +20,7 @@ from .errors import (
     ConnectFailed,
     ConnectionLost,
     CredentialsError,
+    CredentialsUnavailable,
     GatewayFault,
     IllegalTransition,
     InvalidRequestError,
@@ -65,6 +73,7 @@ __all__ = [
     "AccountError",
     "AgcodError",
     "AgcodSession",
+    "CallableCredentials",
     "ClaimCode",
     "ClockCorrected",
     "ClockSkewError",
@@ -74,11 +83,13 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsProvider",
+    "CredentialsUnavailable",
     "Diagnosis",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
     "Exchange",
+    "FileCredentials",
     "GatewayFault",
     "Hook",
     "IllegalTransition",
@@ -93,6 +104,7 @@ __all__ = [
     "OutcomePending",
     "PostconditionError",
     "Priority",
+    "ProfileCredentials",
     "RateChanged",
     "Receipt",
     "ResendError",

@@ -83,6 +83,13 @@ class ConfigurationError(AgcodError, ValueError):
     outcome: Outcome = "not_sent"
 
 
+class CredentialsUnavailable(AgcodError):
+    """No key pair was to be had: a provider failed or hung, or a file is half written; nothing was sent."""
+
+    outcome: Outcome = "not_sent"
+    is_retry_safe = True
+
+
 class ThrottleTimeout(AgcodError):
     """The throttle could not grant a slot within the ``max_wait`` that was asked for; nothing was sent."""
 

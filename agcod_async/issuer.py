@@ -308,10 +308,8 @@ class Issuer:
 
     def _pause(self, step: Step, *, began: datetime) -> float:
         entry, now = step.entry, self._session.clock()
-        if entry.state == "issued":
-            return (
-                0.0 if step.error is None else self._until(cadence.next_time(now, began, self._session.rng))
-            )
+        if entry.state == "issued" and step.error is not None:
+            return self._until(cadence.next_time(now, began, self._session.rng))
         if entry.lease_until is not None and entry.lease_until > now:
             # Somebody else drives it, or died doing so.
             wait = max(timedelta(seconds=_POLL), (now - began) / 4)

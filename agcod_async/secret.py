@@ -94,5 +94,6 @@ def masked(text: str, limit: int, *, lines: bool = True) -> str:
     if len(text) > 4 * limit:
         # The end may be half a code, which looks like nothing.
         clean = clean[:-_LONGEST_CODE]
-    shown = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    if not clean.isprintable():
+        clean = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

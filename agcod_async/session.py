@@ -15,7 +15,7 @@ from ._version import __version__
 from .call import CallReviewer
 from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
-from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
+from .credentials import CredentialsProvider, credentials_from, credentials_of
 from .dates import wire_date
 from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
@@ -150,17 +150,18 @@ class AgcodSession:
 
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
-        ``AGCOD_CA_FILE``). ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
-        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
+        ``AGCOD_CA_FILE``). Instead of the pair itself, ``AGCOD_CREDENTIALS_FILE`` names a file (JSON or TOML)
+        that has it, or ``AGCOD_PROFILE`` a profile of the AWS tools. ``AGCOD_THROTTLE_URL`` names the Redis
+        through which processes share the account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this
+        package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
+            CredentialsUnavailable: the file has no pair.
         """
         environ = os.environ if environ is None else environ
         endpoint = endpoint_from(environ)
-        # Asked now as well as later, so that a missing variable is known at start-up.
-        for name in ("AGCOD_ACCESS_KEY_ID", "AGCOD_SECRET_ACCESS_KEY"):
-            require_variable(environ, name)
+        credentials = credentials_from(environ)
         configure_log(environ)
         partner_id = require_variable(environ, "AGCOD_PARTNER_ID")
         shared = None
@@ -168,7 +169,7 @@ class AgcodSession:
             shared = throttle_from(environ, partner_id, endpoint, options.get("hooks", ()))
         if shared is not None:
             options["throttle"] = shared
-        session = cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        session = cls(partner_id, credentials, endpoint, **options)
         if shared is not None:
             session._lifetime.own(shared)
         return session
@@ -457,7 +458,7 @@ class AgcodSession:
                 answer = self._protocol.read(operation, shape, signed, response)
                 self._throttle.accepted(operation.name, clock() - sent)
                 self._accepted_keys.add(credentials.access_key_id)
-                self._retries.earn(attempt.retry_state.attempt_number)
+                self._retries.earn(attempt.attempt_number)
                 return answer
         raise AssertionError("unreachable")
 

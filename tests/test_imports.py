@@ -28,6 +28,7 @@ LAYERS = [
     ["__init__"],
     ["emulator"],
     ["testing"],
+    ["cli"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 

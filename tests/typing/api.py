@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Literal, assert_type
 
@@ -17,6 +18,7 @@ from agcod_async import (
     AccountError,
     AgcodError,
     AgcodSession,
+    CallableCredentials,
     ClaimCode,
     ClockCorrected,
     ClockSkewError,
@@ -26,9 +28,11 @@ from agcod_async import (
     Credentials,
     CredentialsError,
     CredentialsProvider,
+    CredentialsUnavailable,
     Endpoint,
     EnvironmentCredentials,
     Event,
+    FileCredentials,
     GatewayFault,
     Hook,
     InvalidRequestError,
@@ -38,6 +42,7 @@ from agcod_async import (
     Outcome,
     PostconditionError,
     Priority,
+    ProfileCredentials,
     ResendError,
     ResponseError,
     ResponseTimeout,
@@ -178,7 +183,14 @@ providers: list[CredentialsProvider] = [
     Credentials("AKIDEXAMPLE", "secret"),
     Vault(),
     EnvironmentCredentials({}),
+    FileCredentials("key.json", max_age=5.0, check_mode=False),
+    ProfileCredentials("agcod"),
+    ProfileCredentials("agcod", Path("credentials"), max_age=5.0, check_mode=False),
+    CallableCredentials(lambda: Credentials("AKIDEXAMPLE", "secret")),
+    CallableCredentials(Vault().get_credentials, max_age=300.0),
 ]
+assert_type(Credentials("A", "s", key_created=datetime.now(UTC)).days_left(datetime.now(UTC)), int | None)
+assert_type(FileCredentials("key.json").load(), Credentials)
 throttles: list[Throttle] = [
     LocalThrottle(),
     LocalThrottle(5.0, {"GetAvailableFunds": 0.5}, margin=0.1),
@@ -326,7 +338,7 @@ def handle(error: AgcodError) -> None:
 
 kinds: list[type[AgcodError]] = [
     *(ConfigurationError, TransportError, ConnectFailed, ConnectionLost, ResponseTimeout),
-    *(GatewayFault, MalformedResponse, PostconditionError),
+    *(GatewayFault, MalformedResponse, PostconditionError, CredentialsUnavailable),
 ]
 service_kinds: list[type[ServiceError]] = [
     *(InvalidRequestError, AccountError, SystemFaultError, UnknownServiceError, ResendError),
