@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .diagnosis import diagnosis_of
@@ -14,9 +15,9 @@ from .errors import (
     ThrottlingError,
     UnknownServiceError,
 )
-from .events import LOGGER, ClockCorrected, Hooks, RetryScheduled
+from .events import ClockCorrected, Hooks, RetryScheduled
 from .signer import explain
-from .support import Exchange
+from .support import Evidence, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -87,21 +88,16 @@ class CallReviewer:
         return error.is_retry_safe
 
     def _keep_evidence(self, error: AgcodError, request: HTTPRequest) -> None:
-        try:
+        response = self.response
+        error.evidence = Evidence(
+            partial(_exchange, request, response, self._partner_id, self._endpoint.name)
+        )
+        if response is not None and isinstance(error, SignatureError | CredentialsError | ClockSkewError):
             steps = explain(request)
-            error.exchange = Exchange.of(
-                steps, self.response, partner_id=self._partner_id, endpoint=self._endpoint.name
+            was_accepted = steps.access_key_id in self._accepted_keys
+            error.diagnosis = diagnosis_of(
+                error, response.body, steps, self._endpoint, was_accepted=was_accepted
             )
-            if isinstance(error, SignatureError | CredentialsError | ClockSkewError):
-                error.diagnosis = diagnosis_of(
-                    error,
-                    b"" if self.response is None else self.response.body,
-                    steps,
-                    self._endpoint,
-                    was_accepted=steps.access_key_id in self._accepted_keys,
-                )
-        except Exception as exc:  # noqa: BLE001  (the error knows about money, its evidence does not)
-            LOGGER.warning("no evidence could be kept: %s", type(exc).__name__)
 
     def _corrects_skew(self, error: ClockSkewError) -> bool:
         if self._skew_corrected:
@@ -125,3 +121,9 @@ class CallReviewer:
                 error=type(error).__name__,
             )
         )
+
+
+def _exchange(
+    request: HTTPRequest, response: HTTPResponse | None, partner_id: str, endpoint: str
+) -> Exchange:
+    return Exchange.of(explain(request), response, partner_id=partner_id, endpoint=endpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .support import Exchange, SupportReport
+from .support import Evidence, Exchange, SupportReport
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,8 +39,12 @@ class AgcodError(Exception):
         """The id of the request: with it the same call can be repeated or reversed."""
         self.attempts = 0
         """How many attempts the call made, the first one included."""
-        self.exchange: Exchange | None = None
+        self.evidence: Evidence | None = None
+
+    @property
+    def exchange(self) -> Exchange | None:
         """What was last sent and answered, masked; None where nothing was sent."""
+        return None if self.evidence is None else self.evidence.exchange
 
     def support_report(self) -> SupportReport:
         """Return what the service's support asks for; nothing in it is worth money."""
@@ -61,7 +65,7 @@ class AgcodError(Exception):
         return self.message
 
 
-_NO_FACTS = frozenset(("message", "exchange", "response"))
+_NO_FACTS = frozenset(("message", "evidence", "diagnosis", "response"))
 
 
 def _last_exchange(error: BaseException) -> Exchange | None:

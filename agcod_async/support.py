@@ -16,7 +16,7 @@ from .masking import MASK, masked_body, masked_headers
 from .secret import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .signing import SigningSteps
     from .wire import HTTPResponse
@@ -109,6 +109,42 @@ class Exchange:
         return _restored, (values | {"signature": None},)
 
 
+class Evidence:
+    """
+    What was last sent and answered in a call that failed: masked when somebody looks, or takes it along.
+
+    Most errors are dealt with and forgotten, and masking costs more than making them.
+    """
+
+    __slots__ = ("_exchange", "_make")
+
+    def __init__(self, make: Callable[[], Exchange | None]) -> None:
+        self._make: Callable[[], Exchange | None] | None = make
+        self._exchange: Exchange | None = None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The masked record, or None where an answer was so odd that none could be made."""
+        if self._make is not None:
+            try:
+                self._exchange = self._make()
+            except Exception:  # noqa: BLE001  (an answer of any kind may have come; the error is what counts)
+                self._exchange = None
+            self._make = None
+        return self._exchange
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Evidence) and self.exchange == other.exchange
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared by what it holds
+
+    def __repr__(self) -> str:
+        return "<Evidence>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _kept, (self.exchange,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupportReport:
     """
@@ -176,6 +212,10 @@ _ANSWER = ("http_status", "response_headers", "response_body")
 
 def _restored(values: dict[str, object]) -> Exchange:
     return Exchange(**values)  # type: ignore[arg-type]  # they are its own
+
+
+def _kept(exchange: Exchange | None) -> Evidence:
+    return Evidence(lambda: exchange)
 
 
 def _titled(title: str, content: object) -> Iterator[str]:

@@ -19,6 +19,7 @@ from agcod_async import (
     ConnectFailed,
     Endpoint,
     Exchange,
+    GatewayFault,
     MalformedResponse,
     Money,
     OutcomePending,
@@ -208,30 +209,26 @@ async def test_an_error_raised_from_another_reports_its_exchange():
         "since": "2026-03-01T12:00:00Z",
     }
     # Errors may be raised from each other in a ring.
-    error.exchange, error.__cause__ = None, pending
+    error.evidence, error.__cause__ = None, pending
     assert pending.support_report().exchange is None
 
 
-async def test_evidence_that_cannot_be_kept_costs_no_error(caplog):
+async def test_evidence_that_cannot_be_kept_costs_no_error():
     """The error knows what became of the money; a custom transport's odd answer must not replace it."""
-    odd = HTTPResponse(status=403, headers={"date": 7}, body=MISMATCH)  # type: ignore[dict-item]
-    transport = ScriptedTransport(ResponseTimeout("why"))
-    async with make_session(transport, retry=NO_RETRY) as session:
-        call = session._reviewer(*_create())
-        call.request, call.response = _signed(), odd
-        error = ResponseTimeout("why")
-        assert call.review(error) is True
-    assert (error.exchange, error.operation) == (None, "CreateGiftCard")
-    assert "no evidence could be kept: TypeError" in caplog.text
+    odd = HTTPResponse(status=503, headers={"date": 7}, body=b"busy")  # type: ignore[dict-item]
+    error, _ = await failing(odd)
+    assert type(error) is GatewayFault
+    assert error.exchange is None
+    assert error.exchange is None
+    assert "exchange" not in json.loads(error.support_report().json())
 
 
-def _create() -> tuple[Any, Any]:
-    from agcod_async import model
-
-    shape = model.CreateGiftCardRequest(
-        creation_request_id="Acme1X1", partner_id="Acme1", value=Money("1.00", "USD")
-    )
-    return model.CREATE_GIFT_CARD, shape
+async def test_evidence_is_masked_when_somebody_looks():
+    """A storm of refusals is dealt with first; only who looks, or pickles, waits for the masking."""
+    error, _ = await failing(response(MISMATCH, 403))
+    assert repr(error.evidence) == "<Evidence>"
+    assert error.exchange is error.exchange
+    assert error.evidence != error.exchange
 
 
 def _signed(body: bytes = b"{}", **headers: str) -> HTTPRequest:
