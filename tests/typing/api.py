@@ -28,8 +28,8 @@ from agcod_async import (
     Credentials,
     CredentialsError,
     CredentialsProvider,
-    Diagnosis,
     CredentialsUnavailable,
+    Diagnosis,
     Endpoint,
     EnvironmentCredentials,
     Event,
@@ -62,6 +62,7 @@ from agcod_async import (
     UnknownServiceError,
     UnlistedCurrency,
 )
+from agcod_async.diagnosis import diagnose
 from agcod_async.model import (
     ActivateGiftCardResponse,
     ActivationStatusCheckResponse,
@@ -74,7 +75,6 @@ from agcod_async.model import (
     GetAvailableFundsResponse,
     GetGiftCardActivityPageResponse,
 )
-from agcod_async.diagnosis import diagnose
 from agcod_async.signer import SigV4Signer, explain
 from agcod_async.signing import Cause, SigningSteps
 from agcod_async.wire import HTTPRequest, HTTPResponse
