@@ -40,10 +40,10 @@ class CallReviewer:
         "_operation",
         "_partner_id",
         "_policy",
-        "_request_id",
         "_skew_corrected",
         "_throttle",
         "request",
+        "request_id",
         "response",
     )
 
@@ -61,7 +61,7 @@ class CallReviewer:
         hooks: Hooks,
     ) -> None:
         self._operation = operation
-        self._request_id = request_id
+        self.request_id = request_id
         self._partner_id = partner_id
         self._endpoint = endpoint
         self._accepted_keys = accepted_keys
@@ -76,7 +76,7 @@ class CallReviewer:
 
     def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
-        error.operation, error.request_id = self._operation, self._request_id
+        error.operation, error.request_id = self._operation, self.request_id
         if self.request is not None:
             self._keep_evidence(error, self.request)
         if isinstance(error, ThrottlingError):
@@ -115,7 +115,7 @@ class CallReviewer:
         self._hooks.emit(
             RetryScheduled(
                 operation=self._operation,
-                request_id=self._request_id,
+                request_id=self.request_id,
                 attempt=error.attempts,
                 delay=delay,
                 error=type(error).__name__,

@@ -80,6 +80,11 @@ def looks_like_claim_code(text: str) -> bool:
     return re.fullmatch(_CLAIM_CODE, text, re.IGNORECASE) is not None
 
 
+def mask(text: str) -> str:
+    """Return *text* with whatever looks like a secret masked."""
+    return _SENSITIVE.sub("****", text)
+
+
 def redact(text: str) -> str:
     """Return the first line of *text*, bounded, with whatever looks like a secret masked."""
     return masked(text.strip().partition("\n")[0], _MAX_TEXT, lines=False)
@@ -90,7 +95,7 @@ def masked(text: str, limit: int, *, lines: bool = True) -> str:
     Return *text* with whatever looks like a secret masked, free of control characters, of *limit* characters
     at most; with *lines*, line breaks stay.
     """
-    clean = _SENSITIVE.sub("****", text[: 4 * limit])
+    clean = mask(text[: 4 * limit])
     if len(text) > 4 * limit:
         # The end may be half a code, which looks like nothing.
         clean = clean[:-_LONGEST_CODE]

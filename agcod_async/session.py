@@ -28,6 +28,7 @@ from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
+from .watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -127,7 +128,7 @@ class AgcodSession:
         self.endpoint = endpoint
         self._credentials = credentials
         self._accepted_keys: set[str] = set()
-        self._hooks = Hooks(hooks)
+        self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
@@ -358,7 +359,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch, self._hooks)
+        return paging.records(fetch, self.hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -445,21 +446,24 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        async for attempt in self._retries.attempts(call):
-            with attempt:
-                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
-                credentials = await credentials_of(self._credentials)
-                self._lifetime.check()
-                # Signed last, because a signature is only good for minutes.
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
-                call.request, call.response = signed, None
-                sent = clock()
-                call.response = response = await self._transport.send(signed)
-                answer = self._protocol.read(operation, shape, signed, response)
-                self._throttle.accepted(operation.name, clock() - sent)
-                self._accepted_keys.add(credentials.access_key_id)
-                self._retries.earn(attempt.attempt_number)
-                return answer
+        with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+            async for attempt in self._retries.attempts(call):
+                with attempt, seen.attempt() as trial:
+                    await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
+                    trial.granted()
+                    credentials = await credentials_of(self._credentials)
+                    self._lifetime.check()
+                    # Signed last, because a signature is only good for minutes.
+                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    call.request, call.response = signed, None
+                    sent = clock()
+                    call.response = response = await self._transport.send(signed)
+                    trial.answered(response.status)
+                    answer = self._protocol.read(operation, shape, signed, response)
+                    self._throttle.accepted(operation.name, clock() - sent)
+                    self._accepted_keys.add(credentials.access_key_id)
+                    self._retries.earn(attempt.attempt_number)
+                    return answer
         raise AssertionError("unreachable")
 
     # Life cycle
@@ -495,16 +499,14 @@ class AgcodSession:
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
-            hooks=self._hooks,
+            hooks=self.hooks,
         )
 
     def _payable(self, field: str, value: Money) -> Money:
         amount = payable(field, value)
         known = self.endpoint.currencies
         if known and amount.currency_code not in known:
-            self._hooks.emit(
-                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
-            )
+            self.hooks.emit(UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name))
         return amount
 
 

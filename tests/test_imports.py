@@ -15,18 +15,19 @@ LAYERS = [
     ["signing", "masking"],
     ["support"],
     ["errors"],
-    ["events", "money", "dates", "endpoints"],
+    ["money", "dates", "endpoints"],
+    ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
     ["diagnosis"],
-    ["protocol", "call", "lifetime"],
+    ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
     ["drive"],
     ["issuer"],
     ["__init__"],
-    ["emulator"],
+    ["emulator", "telemetry"],
     ["testing"],
     ["cli"],
 ]
@@ -39,6 +40,7 @@ HOMES = {
     "httpx2": HTTP_HOMES,
     "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
+    "opentelemetry": {"telemetry"},
 }
 
 # Where the machine's own time may be asked for.
