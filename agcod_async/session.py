@@ -175,15 +175,19 @@ class AgcodSession:
             session._lifetime.own(shared)
         return session
 
-    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+    def with_options(
+        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+    ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
+
+        The *hooks* are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
         options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
-        vars(view)["_options"] = options
+        vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
 
     # Gift cards
