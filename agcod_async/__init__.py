@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .credentials import Credentials, CredentialsProvider, EnvironmentCredentials
+from .credentials import (
+    CallableCredentials,
+    Credentials,
+    CredentialsProvider,
+    EnvironmentCredentials,
+    FileCredentials,
+    ProfileCredentials,
+)
 from .endpoints import Endpoint
 from .errors import (
     AccountError,
@@ -14,6 +21,7 @@ from .errors import (
     ConnectFailed,
     ConnectionLost,
     CredentialsError,
+    CredentialsUnavailable,
     GatewayFault,
     IllegalTransition,
     InvalidRequestError,
@@ -41,13 +49,20 @@ from .errors import (
     UnknownServiceError,
 )
 from .events import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
     ClockCorrected,
     Event,
     Hook,
     RateChanged,
     RetryScheduled,
+    RewardNeedsPerson,
+    RewardStep,
     ThrottleStoreBack,
     ThrottleStoreLost,
+    ThrottleWaited,
     UnlistedCurrency,
 )
 from .model import Account, TransactionSource
@@ -55,6 +70,8 @@ from .money import Money
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
+from .signing import Diagnosis
+from .support import Exchange, SupportReport
 from .throttle import LocalThrottle, Priority, Throttle
 
 if TYPE_CHECKING:
@@ -66,6 +83,11 @@ __all__ = [
     "AccountError",
     "AgcodError",
     "AgcodSession",
+    "AttemptEnded",
+    "AttemptStarted",
+    "CallEnded",
+    "CallStarted",
+    "CallableCredentials",
     "CampaignStopped",
     "ClaimCode",
     "ClockCorrected",
@@ -76,9 +98,13 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "CredentialsProvider",
+    "CredentialsUnavailable",
+    "Diagnosis",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
+    "Exchange",
+    "FileCredentials",
     "GatewayFault",
     "Hook",
     "IllegalTransition",
@@ -95,6 +121,7 @@ __all__ = [
     "PostconditionError",
     "Priority",
     "Problem",
+    "ProfileCredentials",
     "RateChanged",
     "Receipt",
     "ResendError",
@@ -103,17 +130,21 @@ __all__ = [
     "RetryPolicy",
     "RetryScheduled",
     "RewardAbandoned",
+    "RewardNeedsPerson",
+    "RewardStep",
     "RewardUndone",
     "Secret",
     "ServiceError",
     "SignatureError",
     "StaleEntry",
+    "SupportReport",
     "SystemFaultError",
     "Throttle",
     "ThrottleStoreBack",
     "ThrottleStoreLost",
     "ThrottleTimeout",
     "ThrottleUnavailable",
+    "ThrottleWaited",
     "ThrottlingError",
     "TransactionSource",
     "TransportError",

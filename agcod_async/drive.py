@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+from tenacity import DoSleep, RetryCallState, Retrying, retry_if_result
 
 from .errors import AgcodError
 
@@ -52,15 +52,19 @@ class Drive:
         return self.task.result() if self.task.done() else None
 
     async def _run(self) -> Step:
-        first = await self._step()
-        if not self._is_open(first):
-            return first
-        taken = [first]
-
-        async def step() -> Step:
-            return taken.pop() if taken else await self._step()
-
-        return await self._chain()(step)
+        step = await self._step()
+        if not self._is_open(step):
+            return step
+        # Driven by hand: AsyncRetrying inspects each of its functions again for each step.
+        chain = self._chain()
+        state = RetryCallState(chain, None, (), {})
+        chain.begin()
+        state.set_result(step)
+        while isinstance(pause := chain.iter(state), DoSleep):
+            await asyncio.sleep(pause)
+            state.prepare_for_next_attempt()
+            state.set_result(await self._step())
+        return _step(state)
 
     async def _step(self) -> Step:
         try:
@@ -76,10 +80,9 @@ class Drive:
     def _see(self, entry: Entry) -> None:
         self.entry = entry
 
-    def _chain(self) -> AsyncRetrying:
+    def _chain(self) -> Retrying:
         clock = asyncio.get_running_loop().time
-        return AsyncRetrying(
-            sleep=asyncio.sleep,
+        return Retrying(
             retry=retry_if_result(self._is_open),
             wait=lambda state: self._pause(_step(state)),
             stop=lambda state: clock() + state.upcoming_sleep > self._deadline,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol, Self
 
-from tenacity import AttemptManager, DoAttempt, RetryCallState, Retrying
+from tenacity import DoSleep, RetryCallState, Retrying
 
 from .errors import AgcodError, ConfigurationError, PostconditionError, ResponseError, ThrottlingError
 
 if TYPE_CHECKING:
     from random import Random
+    from types import TracebackType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,6 @@ class Attempts(RetryCallState):
 
     def __init__(self, retries: Retries, reviewer: Reviewer) -> None:
         super().__init__(_TENACITY, fn=None, args=(), kwargs={})
-        _TENACITY.begin()
         self._retries = retries
         self._reviewer = reviewer
         self._last_unknown: AgcodError | None = None
@@ -118,11 +118,26 @@ class Attempts(RetryCallState):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> AttemptManager:
-        while not isinstance(step := _TENACITY.iter(self), DoAttempt):
+    async def __anext__(self) -> Self:
+        # tenacity is asked about failures alone, because nearly every call has none.
+        if self.outcome is not None:
+            _TENACITY.begin()
+            pause = _TENACITY.iter(self)
+            assert isinstance(pause, DoSleep)  # or it has raised what the call ends with
             self.prepare_for_next_attempt()
-            await asyncio.sleep(step)
-        return AttemptManager(retry_state=self)
+            await asyncio.sleep(pause)
+        return self
+
+    def __enter__(self) -> None:
+        """Begin an attempt."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if kind is None or error is None:
+            return False
+        self.set_exception((kind, error, traceback))
+        return True
 
     def should_retry(self) -> bool:
         """Whether the outcome of this attempt asks for another one."""

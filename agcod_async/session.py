@@ -15,7 +15,7 @@ from ._version import __version__
 from .call import CallReviewer
 from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
-from .credentials import CredentialsProvider, EnvironmentCredentials, credentials_of
+from .credentials import CredentialsProvider, credentials_from, credentials_of
 from .dates import wire_date
 from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
@@ -28,6 +28,7 @@ from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
+from .watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -126,7 +127,8 @@ class AgcodSession:
         self.partner_id = partner_id
         self.endpoint = endpoint
         self._credentials = credentials
-        self._hooks = Hooks(hooks)
+        self._accepted_keys: set[str] = set()
+        self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
@@ -149,17 +151,18 @@ class AgcodSession:
 
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
-        ``AGCOD_CA_FILE``). ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
-        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
+        ``AGCOD_CA_FILE``). Instead of the pair itself, ``AGCOD_CREDENTIALS_FILE`` names a file (JSON or TOML)
+        that has it, or ``AGCOD_PROFILE`` a profile of the AWS tools. ``AGCOD_THROTTLE_URL`` names the Redis
+        through which processes share the account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this
+        package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
+            CredentialsUnavailable: the file has no pair.
         """
         environ = os.environ if environ is None else environ
         endpoint = endpoint_from(environ)
-        # Asked now as well as later, so that a missing variable is known at start-up.
-        for name in ("AGCOD_ACCESS_KEY_ID", "AGCOD_SECRET_ACCESS_KEY"):
-            require_variable(environ, name)
+        credentials = credentials_from(environ)
         configure_log(environ)
         partner_id = require_variable(environ, "AGCOD_PARTNER_ID")
         shared = None
@@ -167,20 +170,24 @@ class AgcodSession:
             shared = throttle_from(environ, partner_id, endpoint, options.get("hooks", ()))
         if shared is not None:
             options["throttle"] = shared
-        session = cls(partner_id, EnvironmentCredentials(environ), endpoint, **options)
+        session = cls(partner_id, credentials, endpoint, **options)
         if shared is not None:
             session._lifetime.own(shared)
         return session
 
-    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+    def with_options(
+        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+    ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
+
+        The *hooks* are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
         options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
-        vars(view)["_options"] = options
+        vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
 
     # Gift cards
@@ -356,7 +363,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch, self._hooks)
+        return paging.records(fetch, self.hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -443,19 +450,24 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        async for attempt in self._retries.attempts(call):
-            with attempt:
-                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
-                credentials = await credentials_of(self._credentials)
-                self._lifetime.check()
-                # Signed last, because a signature is only good for minutes.
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
-                sent = clock()
-                response = await self._transport.send(signed)
-                answer = self._protocol.read(operation, shape, signed, response)
-                self._throttle.accepted(operation.name, clock() - sent)
-                self._retries.earn(attempt.retry_state.attempt_number)
-                return answer
+        with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+            async for attempt in self._retries.attempts(call):
+                with attempt, seen.attempt() as trial:
+                    await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
+                    trial.granted()
+                    credentials = await credentials_of(self._credentials)
+                    self._lifetime.check()
+                    # Signed last, because a signature is only good for minutes.
+                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    call.request, call.response = signed, None
+                    sent = clock()
+                    call.response = response = await self._transport.send(signed)
+                    trial.answered(response.status)
+                    answer = self._protocol.read(operation, shape, signed, response)
+                    self._throttle.accepted(operation.name, clock() - sent)
+                    self._accepted_keys.add(credentials.access_key_id)
+                    self._retries.earn(attempt.attempt_number)
+                    return answer
         raise AssertionError("unreachable")
 
     # Life cycle
@@ -485,19 +497,20 @@ class AgcodSession:
         return CallReviewer(
             operation.name,
             getattr(shape, operation.id_field) if operation.id_field else None,
+            partner_id=self.partner_id,
+            endpoint=self.endpoint,
+            accepted_keys=self._accepted_keys,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
-            hooks=self._hooks,
+            hooks=self.hooks,
         )
 
     def _payable(self, field: str, value: Money) -> Money:
         amount = payable(field, value)
         known = self.endpoint.currencies
         if known and amount.currency_code not in known:
-            self._hooks.emit(
-                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
-            )
+            self.hooks.emit(UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name))
         return amount
 
 

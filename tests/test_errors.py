@@ -27,6 +27,7 @@ TABLE = {
     "UnknownServiceError": ("unknown", False),
     "ResendError": ("unknown", True),
     "ThrottlingError": ("refused", True),
+    "CredentialsUnavailable": ("not_sent", True),
     "ThrottleTimeout": ("not_sent", False),
     "ThrottleUnavailable": ("not_sent", True),
     "SignatureError": ("refused", False),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from ..errors import ConfigurationError
 from ..ledger import Intent
@@ -194,6 +194,8 @@ def source_of(rewards: Rewards) -> Source:
     """Return what *rewards* stands for."""
     if isinstance(rewards, str | os.PathLike):
         return RewardFile(rewards)
-    if hasattr(rewards, "chunks"):
-        return cast("Source", rewards)
-    return RewardList(cast("Iterable[Intent]", rewards))
+    if isinstance(rewards, Iterable):
+        return RewardList(rewards)
+    if not callable(getattr(rewards, "chunks", None)):
+        raise ConfigurationError("rewards: the path of a file, a RewardFile, or a list of intents is needed")
+    return rewards

@@ -40,9 +40,7 @@ def parse(body: bytes, form: Format) -> dict[str, object]:
 
 def _parse_json(body: bytes) -> dict[str, object]:
     try:
-        value: object = json.loads(
-            body.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant
-        )
+        value: object = _DECODER.decode(body.decode())
         if _LONE_SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False, default=str).encode()
     except (ValueError, ArithmeticError, RecursionError):
@@ -55,6 +53,10 @@ def _parse_json(body: bytes) -> dict[str, object]:
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(name)
+
+
+# Made once: json.loads makes one for each body.
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant)
 
 
 def _java_name(value: object) -> str:

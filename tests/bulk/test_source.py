@@ -340,6 +340,8 @@ def test_what_can_be_read_only_once_is_refused():
     """A generator would be empty when the rewards are issued."""
     with pytest.raises(ConfigurationError, match="read more than once"):
         source_of(order(number) for number in range(3))
+    with pytest.raises(ConfigurationError, match="the path of a file, a RewardFile, or a list"):
+        source_of(5)
 
 
 @examples(60)

@@ -217,6 +217,23 @@ async def test_somebody_elses_lease_is_waited_for():
         assert 55 <= w.now < 80
 
 
+async def test_an_undo_of_an_issued_card_waits_for_a_lease_without_spinning():
+    """A process that died about to undo it keeps no other one's processor and disk busy for a minute."""
+    async with world(budget=300.0) as w:
+        await w.issuer.issue("order", USD)
+        await w.ledger.claim("order", payer=w.payer, owner="dead", lease=60.0)
+        asked, claim = [], w.ledger.claim
+
+        async def counted(*args, **options):
+            asked.append(args)
+            assert len(asked) < 100
+            return await claim(*args, **options)
+
+        w.ledger.claim = counted
+        assert (await w.issuer.undo("order")).state == "reversed"
+        assert 55 <= w.now < 80
+
+
 async def test_recovery_drives_everything_and_is_not_stopped_by_one():
     """What cannot be stored is raised at the end; the others are driven all the same."""
     async with world() as w:

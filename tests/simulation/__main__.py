@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,10 @@ def run_many(first: int, count: int, seconds: float) -> tuple[Tally, list[tuple[
     """Run universes until one fails more than five times, or the time is up."""
     total, failures = Tally(), []
     end = time.monotonic() + seconds
+    # A universe is garbage as a whole: looking for it more rarely saves a tenth of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     for seed in range(first, first + count):
         if time.monotonic() > end or len(failures) >= 5:
             break

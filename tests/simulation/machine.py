@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SPINNING = 20_000
+"""Steps without any time passing: more than a universe has use for."""
+
+ENDLESS = 2_000_000
+"""Steps of a whole universe."""
 
 
 class Machine:
@@ -21,80 +27,128 @@ class Machine:
         self.now = 0.0
         self.steps = 0
         self.processes: list[Process] = []
-        self._ready: deque[tuple[Process | None, Any]] = deque()
-        self._timers: list[tuple[float, int, Process | None, Any]] = []
+        self._ready: deque[Step] = deque()
+        self._timers: list[tuple[float, int, Step]] = []
         self._number = 0
+        self._wall = (0.0, START)
 
-    def at(self, when: float, run: Callable[[], object], process: Process | None = None) -> None:
+    def at(self, when: float, run: Callable[..., object], *args: object) -> None:
         """Let something happen that no process can stop."""
-        self._push(when, process, _Plain(run))
+        self.push(when, Step(None, run, args, None))
 
     def wall_clock(self) -> datetime:
-        return START + timedelta(seconds=self.now)
+        at, wall = self._wall
+        if at != self.now:
+            wall = START + timedelta(seconds=self.now)
+            self._wall = (self.now, wall)
+        return wall
 
-    def ready(self, process: Process, handle: asyncio.Handle) -> None:
-        self._ready.append((process, handle))
-
-    def _push(self, when: float, process: Process | None, handle: Any) -> None:
+    def push(self, when: float, step: Step) -> None:
         self._number += 1
-        heapq.heappush(self._timers, (when, self._number, process, handle))
+        heappush(self._timers, (when, self._number, step))
 
-    push = _push
+    def forget(self) -> None:
+        """Take back whatever was to happen."""
+        self._ready.clear()
+        self._timers.clear()
 
-    def step(self) -> bool:
-        """Run one callback; False when nothing is left to happen."""
-        if self._ready:
-            process, handle = self._ready.popleft()
-        elif self._timers:
-            when, _, process, handle = heapq.heappop(self._timers)
-            if process is None or not handle.cancelled():
-                self.now = max(self.now, when)
-        else:
-            return False
-        if process is None:
-            handle._run()
-        elif process.is_alive and not handle.cancelled():
-            self._run(process, handle)
-        return True
+    def run(self, is_over: Callable[[], bool], *, limit: float) -> bool:
+        """
+        Let time pass until something holds, which is asked whenever it has passed; False when it never did.
 
-    def _run(self, process: Process, handle: Any) -> None:
-        if process.frozen_until > self.now:
-            self._push(process.frozen_until, process, handle)
-            return
-        if process.dies_now():
-            return
-        self.steps += 1
-        events._set_running_loop(process)
+        Raises:
+            Spinning: processes are busy without end, and time stands still.
+        """
         try:
-            handle._run()
+            while not is_over():
+                if self.now > limit or not self._advance():
+                    return is_over()
+                self._settle()
+                if self.steps > ENDLESS:
+                    raise Spinning(f"{ENDLESS} steps, and no end")
         finally:
             events._set_running_loop(None)
-
-    def run(self, is_over: Callable[[], bool], *, limit: float, max_steps: int = 400_000) -> bool:
-        """Let time pass until something holds; False when it never did."""
-        steps = 0
-        while not is_over():
-            steps += 1
-            if self.now > limit or steps > max_steps or not self.step():
-                return is_over()
         return True
+
+    def _advance(self) -> bool:
+        """Come to the next timer, unless something is to be done at once; False when nothing is left."""
+        timers = self._timers
+        while timers and not self._ready:
+            when, _, step = heappop(timers)
+            if step.is_cancelled:
+                continue
+            if when > self.now:
+                self.now = when
+            self._ready.append(step)
+        return bool(self._ready)
+
+    def _settle(self) -> None:
+        """Run what is to be done at once, and what follows from it, until only time can bring more."""
+        ready, last, running = self._ready, self.steps + SPINNING, None
+        while ready:
+            step = ready.popleft()
+            process = step.process
+            if process is None:
+                step.callback(*step.args)
+                continue
+            if step.is_cancelled or not process.is_alive:
+                continue
+            if process.frozen_until > self.now:
+                self.push(process.frozen_until, step)
+                continue
+            if process.dies_now():
+                continue
+            self.steps += 1
+            if process is not running:
+                events._set_running_loop(process)
+                running = process
+            try:
+                step.context.run(step.callback, *step.args)  # type: ignore[union-attr]
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as exc:  # noqa: BLE001  (as an event loop does)
+                process.call_exception_handler({"message": "a callback failed", "exception": exc})
+            if self.steps > last:
+                raise Spinning(f"{process.name}: {SPINNING} steps at one moment; the last: {step.callback!r}")
 
     def end(self) -> None:
         """Free what killed processes hold: their `finally` blocks run now, when nothing counts any more."""
         for process in self.processes:
             process.is_alive = False
             for task in process.tasks:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                with suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    with suppress(BaseException):
+                        task.get_coro().close()  # type: ignore[union-attr]
 
 
-class _Plain:
-    def __init__(self, run: Callable[[], object]) -> None:
-        self._run = run
+class Spinning(Exception):
+    """Processes are busy without end."""
+
+
+class Step:
+    """A callback that is to run; as much of a handle as asyncio asks for."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled", "process")
+
+    def __init__(
+        self,
+        process: Process | None,
+        callback: Callable[..., object],
+        args: tuple[object, ...],
+        context: Context | None,
+    ) -> None:
+        self.process = process
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
 
     def cancelled(self) -> bool:
-        return False
+        return self.is_cancelled
 
 
 class Process(asyncio.AbstractEventLoop):
@@ -112,8 +166,9 @@ class Process(asyncio.AbstractEventLoop):
         self.freezes: dict[int, float] = {}
         self.complaints: list[dict[str, Any]] = []
         self.on_death: list[Callable[[], object]] = []
-        self._lifetime = lifetime
+        self._lifetime = float("inf") if lifetime is None else lifetime
         self._skew = timedelta(seconds=skew)
+        self._ready = machine._ready
         machine.processes.append(self)
 
     def clock(self) -> datetime:
@@ -122,7 +177,7 @@ class Process(asyncio.AbstractEventLoop):
 
     def dies_now(self) -> bool:
         """Count a step that is about to run; at the end of its life it does not."""
-        if self._lifetime is not None and self.steps >= self._lifetime:
+        if self.steps >= self._lifetime:
             self.kill()
             return True
         self.steps += 1
@@ -141,9 +196,9 @@ class Process(asyncio.AbstractEventLoop):
         return self.machine.now
 
     def call_soon(self, callback, *args, context=None):
-        handle = asyncio.Handle(callback, args, self, context)
-        self.machine.ready(self, handle)
-        return handle
+        step = Step(self, callback, args, context or copy_context())
+        self._ready.append(step)
+        return step
 
     call_soon_threadsafe = call_soon
 
@@ -151,18 +206,15 @@ class Process(asyncio.AbstractEventLoop):
         return self.call_at(self.machine.now + max(delay, 1e-9), callback, *args, context=context)
 
     def call_at(self, when, callback, *args, context=None):
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self.machine.push(when, self, handle)
-        return handle
-
-    def _timer_handle_cancelled(self, handle):
-        pass
+        step = Step(self, callback, args, context or copy_context())
+        self.machine.push(when, step)
+        return step
 
     def create_future(self):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro, *, name=None, context=None):
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name or "", context=context)
         # Held, because a task that is collected runs its `finally` blocks.
         self.tasks.append(task)
         return task

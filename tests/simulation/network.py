@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from agcod_async.emulator import Answer, Emulator, Request, core
 from agcod_async.emulator.refusals import GatewayRefusal, Refusal, refusal
@@ -24,6 +25,8 @@ FAULTS = (
     "garbage", "truncated", "bad_utf8", "deep_json", "denied", "throttled",
 )  # fmt: skip
 OUTAGES = ("connect_failed", "drop_request", "drop_answer", "reset_before", "http_500_before", "http_500_after", "resend_before", "resend_after", "denied")  # fmt: skip  # noqa: E501
+
+_DEEP = b'{"cardInfo":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 FORWARD = ("CreateGiftCard", "ActivateGiftCard", "LoadAmazonBalance")
 
@@ -63,8 +66,7 @@ class Weather:
         return kind if self.most is None or self.struck <= self.most else None
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """A request that has left."""
 
     step: int
@@ -82,16 +84,21 @@ class Network:
         self.weather = weather
         self.rng = rng
         self.requests = 0
-        self.sent: dict[str, list[Sent]] = {}
+        self.sent: defaultdict[str, list[Sent]] = defaultdict(list)
+        # By path and body: a request that is repeated has the same id.
+        self._ids: dict[tuple[str, bytes], str] = {}
 
     def handle(self, request: Request) -> Answer:
         return self.emulator.handle(request)
 
     def note(self, request: Request, process: str) -> None:
         self.requests += 1
-        request_id = core.request_id(self.emulator._state, request)
-        sent = Sent(self.machine.steps, request.operation or "", self.machine.now, process)
-        self.sent.setdefault(request_id, []).append(sent)
+        key = (request.path, request.body)
+        request_id = self._ids.get(key)
+        if request_id is None:
+            request_id = self._ids[key] = core.request_id(self.emulator._state, request)
+        sent = Sent(self.machine.steps, request.path[1:], self.machine.now, process)
+        self.sent[request_id].append(sent)
 
 
 class SimulatedTransport:
@@ -114,14 +121,19 @@ class SimulatedTransport:
         network.note(request, self._process.name)
         answer: asyncio.Future[Answer | None] = self._process.create_future()
         Passage(network, request, answer, self._process).begin(kind)
+        timer = self._process.call_later(TIMEOUT, _give_up, answer)
         try:
-            async with asyncio.timeout(TIMEOUT):
-                got = await answer
-        except TimeoutError:
-            raise ResponseTimeout("no answer in time") from None
+            got = await answer
+        finally:
+            timer.cancel()
         if got is None:
             raise ConnectionLost("connection reset")
         return HTTPResponse(status=got.status, headers=got.headers, body=got.body)
+
+
+def _give_up(answer: asyncio.Future[Answer | None]) -> None:
+    if not answer.done():
+        answer.set_exception(ResponseTimeout("no answer in time"))
 
 
 class Passage:
@@ -148,7 +160,7 @@ class Passage:
             case "drop_answer":
                 self._machine.at(arrival, self._execute)
             case _:
-                self._machine.at(arrival, lambda: self._arrive(kind, arrival))
+                self._machine.at(arrival, self._arrive, kind, arrival)
 
     def _execute(self) -> Answer:
         return self._network.handle(self._request)
@@ -167,7 +179,7 @@ class Passage:
             if kind == "duplicate" and answer is not None and answer.status == 200:
                 # A refused request has no copy that is taken later: see the assumptions in universe.py.
                 self._machine.at(now + IN_FLIGHT * rng.random() ** 3, self._execute)
-        self._machine.at(now + rng.choice((0.005, rng.uniform(0.001, 2.9))), lambda: self._return(answer))
+        self._machine.at(now + rng.choice((0.005, rng.uniform(0.001, 2.9))), self._return, answer)
 
     def _refusal(self, kind: str | None) -> Refusal | GatewayRefusal | None:
         match kind:
@@ -201,7 +213,7 @@ class Passage:
             case "bad_utf8":
                 return _with(answer, answer.body[:-2] + b'","x":"\xff\xfe"}')
             case "deep_json":
-                return _with(answer, b'{"cardInfo":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+                return _with(answer, _DEEP)
             case _:
                 return answer
 

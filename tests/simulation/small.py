@@ -39,7 +39,7 @@ class SmallWorld(Universe):
         self.network.weather = Weather(Random(0), script=faults)
         self.issuer_policy = policy
         self.policies = (policy,)
-        self.machine._timers.clear()
+        self.machine.forget()
         self._start("A", Random(1), [] if kill is None else [kill], 0)
         self.first = self.machine.processes[-1]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property, partial
 from random import Random
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from agcod_async.issuer import Issuer
 from agcod_async.ledger import Entry, Intent, Payer
 from agcod_async.ledger.request_ids import request_id
 
-from .machine import Machine, Process
+from .machine import Machine, Process, Spinning
 from .network import FAULTS, FORWARD, OUTAGES, Network, SimulatedTransport, Weather
 from .stores import MemoryStore, SQLiteStore
 
@@ -70,6 +70,7 @@ class Reward:
     too_late: bool = False
     refusals: list[int] = field(default_factory=list)
     """Steps at which a caller was told that nothing was issued."""
+    _ids: list[str] = field(default_factory=list)
 
     @property
     def intent(self) -> Intent:
@@ -81,10 +82,12 @@ class Reward:
             account=self.account if self.kind == "load" else None,
         )
 
-    @cached_property
-    def ids(self) -> list[str]:
-        """The request ids of its generations, more of them than any universe uses up."""
-        return [request_id("Acme1", self.reference, generation) for generation in range(1, 30)]
+    def ids(self, sent: Container[str]) -> list[str]:
+        """The request ids of its generations, until after the last that was *sent*."""
+        ids = self._ids
+        while len(ids) < 2 or ids[-1] in sent or ids[-2] in sent:
+            ids.append(request_id("Acme1", self.reference, len(ids) + 1))
+        return ids
 
     @property
     def card_number(self) -> str:
@@ -234,7 +237,7 @@ class Universe:
 
             def died() -> None:
                 self.kills += 1
-                self.machine.at(self.machine.now + again, partial(self._start, name, rng, lives, number + 1))
+                self.machine.at(self.machine.now + again, self._start, name, rng, lives, number + 1)
 
             process.on_death.append(died)
         process.create_task(self._guarded(process, self._live(process, Random(rng.random()))))
@@ -368,12 +371,12 @@ class Universe:
     # The books
 
     def _sent(self, reward: Reward) -> dict[str, list[Any]]:
-        return {key: sent for key in reward.ids if (sent := self.network.sent.get(key))}
+        return {key: sent for key in reward.ids(self.network.sent) if (sent := self.network.sent.get(key))}
 
     def _live_now(self, reward: Reward) -> list[str]:
         """The request ids of a reward under which something is paid for at present."""
         book: dict[str, Any] = self._book(reward.kind)
-        return [key for key in reward.ids if key in book and book[key].is_live]
+        return [key for key in reward.ids(self.network.sent) if key in book and book[key].is_live]
 
     def _book(self, kind: str) -> dict[str, Any]:
         return {"create": self.state.cards, "activate": self.state.activations, "load": self.state.loads}[
@@ -391,7 +394,7 @@ class Universe:
             self.wrong.append(f"{reward.reference}: handed out dead")
         if given[0] is None:
             return
-        mine = (self.state.cards.get(key) for key in reward.ids)
+        mine = (self.state.cards.get(key) for key in reward.ids(self.network.sent))
         cards = [card for card in mine if card is not None and card.gc_id == given[0]]
         if len(cards) != 1 or cards[0].amount != reward.value.amount:
             self.wrong.append(f"{reward.reference}: another card was handed out")
@@ -472,6 +475,8 @@ class Universe:
             warnings.simplefilter("ignore")
             try:
                 self._run()
+            except Spinning as spinning:
+                self.wrong.append(str(spinning))
             finally:
                 self.machine.end()
                 self.store.remove()
@@ -481,9 +486,7 @@ class Universe:
 
     def _run(self) -> None:
         machine = self.machine
-        machine.run(
-            lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon, max_steps=100_000
-        )
+        machine.run(lambda: bool(self.wrong) or machine.now >= self.horizon, limit=self.horizon)
         self.is_calm = True
         for process in machine.processes:
             if process.is_alive:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Literal, assert_type
 
@@ -17,6 +18,7 @@ from agcod_async import (
     AccountError,
     AgcodError,
     AgcodSession,
+    CallableCredentials,
     ClaimCode,
     ClockCorrected,
     ClockSkewError,
@@ -26,9 +28,13 @@ from agcod_async import (
     Credentials,
     CredentialsError,
     CredentialsProvider,
+    CredentialsUnavailable,
+    Diagnosis,
     Endpoint,
     EnvironmentCredentials,
     Event,
+    Exchange,
+    FileCredentials,
     GatewayFault,
     Hook,
     InvalidRequestError,
@@ -38,6 +44,7 @@ from agcod_async import (
     Outcome,
     PostconditionError,
     Priority,
+    ProfileCredentials,
     ResendError,
     ResponseError,
     ResponseTimeout,
@@ -46,6 +53,7 @@ from agcod_async import (
     Secret,
     ServiceError,
     SignatureError,
+    SupportReport,
     SystemFaultError,
     Throttle,
     ThrottlingError,
@@ -54,6 +62,7 @@ from agcod_async import (
     UnknownServiceError,
     UnlistedCurrency,
 )
+from agcod_async.diagnosis import diagnose
 from agcod_async.model import (
     ActivateGiftCardResponse,
     ActivationStatusCheckResponse,
@@ -66,7 +75,8 @@ from agcod_async.model import (
     GetAvailableFundsResponse,
     GetGiftCardActivityPageResponse,
 )
-from agcod_async.signer import SigV4Signer
+from agcod_async.signer import SigV4Signer, explain
+from agcod_async.signing import Cause, SigningSteps
 from agcod_async.wire import HTTPRequest, HTTPResponse
 
 assert_type(agcod_async.__version__, str)
@@ -178,7 +188,14 @@ providers: list[CredentialsProvider] = [
     Credentials("AKIDEXAMPLE", "secret"),
     Vault(),
     EnvironmentCredentials({}),
+    FileCredentials("key.json", max_age=5.0, check_mode=False),
+    ProfileCredentials("agcod"),
+    ProfileCredentials("agcod", Path("credentials"), max_age=5.0, check_mode=False),
+    CallableCredentials(lambda: Credentials("AKIDEXAMPLE", "secret")),
+    CallableCredentials(Vault().get_credentials, max_age=300.0),
 ]
+assert_type(Credentials("A", "s", key_created=datetime.now(UTC)).days_left(datetime.now(UTC)), int | None)
+assert_type(FileCredentials("key.json").load(), Credentials)
 throttles: list[Throttle] = [
     LocalThrottle(),
     LocalThrottle(5.0, {"GetAvailableFunds": 0.5}, margin=0.1),
@@ -204,8 +221,29 @@ def sign(request: HTTPRequest, pair: Credentials, at: datetime) -> None:
     assert_type(canonical, str)
     assert_type(signer.string_to_sign(canonical, at=at), str)
     assert_type(signer.credential_scope(at), str)
+    steps = explain(signer.sign(request, pair, at=at))
+    assert_type(steps, SigningSteps)
+    assert_type(steps.signature, Secret)
+    assert_type(steps.as_dict(reveal=True), dict[str, object])
+    assert_type(steps.curl(), str)
     assert_type(pair.access_key_id, str)
     assert_type(pair.secret_access_key, Secret)
+
+
+# Explanations
+
+
+def explained(error: AgcodError, refused: SignatureError) -> None:
+    assert_type(refused.diagnosis, Diagnosis | None)
+    assert_type(diagnose("text"), Diagnosis)
+    assert_type(diagnose("text").cause, Cause)
+    assert_type(diagnose("text").text, str)
+    assert_type(error.exchange, Exchange | None)
+    report = error.support_report()
+    assert_type(report, SupportReport)
+    assert_type(report.text(), str)
+    assert_type(report.json(), str)
+    SupportReport(summary="abandoned", facts={"reference": "order-4711", "since": datetime.now(UTC)})
 
 
 # Sessions
@@ -326,7 +364,7 @@ def handle(error: AgcodError) -> None:
 
 kinds: list[type[AgcodError]] = [
     *(ConfigurationError, TransportError, ConnectFailed, ConnectionLost, ResponseTimeout),
-    *(GatewayFault, MalformedResponse, PostconditionError),
+    *(GatewayFault, MalformedResponse, PostconditionError, CredentialsUnavailable),
 ]
 service_kinds: list[type[ServiceError]] = [
     *(InvalidRequestError, AccountError, SystemFaultError, UnknownServiceError, ResendError),

@@ -1,0 +1,116 @@
+"""A key pair, how old it is, and the one question to whoever provides it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Protocol
+
+from ..errors import AgcodError, ConfigurationError, CredentialsUnavailable
+from ..secret import Secret, redact
+
+MAX_KEY_AGE = timedelta(days=180)
+"""After so long at the latest a pair is to be replaced (Incentives API portal, key management)."""
+
+_DAY = timedelta(days=1)
+
+
+class CredentialsProvider(Protocol):
+    """
+    Provides the key pair that attempts are signed with.
+
+    A session asks it before each attempt, or, where it has an attribute ``max_age``, only when the pair in
+    hand is older than so many seconds; and at once when the gateway refuses that pair.
+    """
+
+    async def get_credentials(self) -> Credentials:
+        """Return the pair to sign with now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """
+    A key pair from the Incentives API portal; a provider of itself.
+
+    Sandbox and production have separate pairs. The secret is masked wherever this is printed. With
+    *key_created*, an aware datetime, sessions tell in time that the pair has to be replaced.
+    """
+
+    max_age: ClassVar[float] = math.inf
+
+    access_key_id: str
+    secret_access_key: Secret
+    key_created: datetime | None = field(default=None, compare=False)
+
+    def __init__(
+        self,
+        access_key_id: str,
+        secret_access_key: str | Secret,
+        *,
+        key_created: datetime | None = None,
+    ) -> None:
+        secret = secret_access_key.reveal() if isinstance(secret_access_key, Secret) else secret_access_key
+        _require_key("access_key_id", access_key_id)
+        _require_key("secret_access_key", secret)
+        if key_created is not None and (not isinstance(key_created, datetime) or key_created.tzinfo is None):
+            raise ConfigurationError("key_created must be a datetime with a time zone")
+        object.__setattr__(self, "access_key_id", access_key_id)
+        object.__setattr__(self, "secret_access_key", Secret(secret))
+        object.__setattr__(self, "key_created", key_created)
+
+    @property
+    def masked_id(self) -> str:
+        """The end of the access key id: enough to tell two keys apart."""
+        shown = self.access_key_id[-4:] if len(self.access_key_id) >= 8 else ""
+        return f"****{shown}"
+
+    def days_left(self, now: datetime) -> int | None:
+        """Return the whole days until the pair has to be replaced, negative after; None: age unknown."""
+        if self.key_created is None:
+            return None
+        if now.tzinfo is None:
+            raise ConfigurationError("now must be a datetime with a time zone")
+        return (MAX_KEY_AGE - (now - self.key_created)) // _DAY
+
+    async def get_credentials(self) -> Credentials:
+        """Return itself: a static pair is its own provider."""
+        return self
+
+
+async def credentials_of(provider: CredentialsProvider) -> Credentials:
+    """
+    Ask *provider* for the pair.
+
+    Raises:
+        CredentialsUnavailable: it raised; nothing was sent in this attempt.
+        ConfigurationError: it returned something else.
+    """
+    try:
+        credentials: object = await provider.get_credentials()
+    except AgcodError:
+        raise
+    except Exception as exc:  # noqa: BLE001  (a provider may fail in any way)
+        reason = f"{type(exc).__name__}: {exc}"
+    else:
+        if isinstance(credentials, Credentials):
+            return credentials
+        raise ConfigurationError(
+            f"credentials: the provider returned {type(credentials).__name__}, not Credentials"
+        )
+    # Outside of the handler: the provider's frames may hold the secret.
+    raise CredentialsUnavailable(redact(f"credentials: the provider failed: {reason}"))
+
+
+def _require_key(name: str, value: object) -> None:
+    if (
+        not isinstance(value, str)
+        or not value
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+    ):
+        raise ConfigurationError(
+            f"{name} must be the printable text from the portal, with no spaces or line ends"
+        )
