@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import AgcodError, ClockSkewError, SystemFaultError, ThrottlingError, UnknownServiceError
+from .errors import (
+    AgcodError,
+    ClockSkewError,
+    CredentialsError,
+    SignatureError,
+    SystemFaultError,
+    ThrottlingError,
+    UnknownServiceError,
+)
 from .events import ClockCorrected, Hooks, RetryScheduled
 
 if TYPE_CHECKING:
     from .clock import SkewedClock
+    from .credentials import Credentials, Keys
     from .retry import RetryPolicy
     from .throttle import Throttle
 
@@ -16,7 +25,18 @@ if TYPE_CHECKING:
 class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
-    __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_request_id", "_skew_corrected", "_throttle")
+    __slots__ = (
+        "_clock",
+        "_hooks",
+        "_key_replaced",
+        "_keys",
+        "_operation",
+        "_policy",
+        "_request_id",
+        "_skew_corrected",
+        "_throttle",
+        "signed_with",
+    )
 
     def __init__(
         self,
@@ -26,6 +46,7 @@ class CallReviewer:
         policy: RetryPolicy,
         throttle: Throttle,
         clock: SkewedClock,
+        keys: Keys,
         hooks: Hooks,
     ) -> None:
         self._operation = operation
@@ -33,8 +54,12 @@ class CallReviewer:
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
+        self._keys = keys
         self._hooks = hooks
         self._skew_corrected = False
+        self._key_replaced = False
+        self.signed_with: Credentials | None = None
+        """The pair of the present attempt."""
 
     def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
@@ -43,6 +68,8 @@ class CallReviewer:
             self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
             return self._corrects_skew(error)
+        if isinstance(error, CredentialsError | SignatureError):
+            return self._has_another_key()
         if isinstance(error, SystemFaultError | UnknownServiceError):
             return self._policy.system_faults
         return error.is_retry_safe
@@ -57,6 +84,11 @@ class CallReviewer:
         self._skew_corrected = True
         self._hooks.emit(ClockCorrected(seconds=skew.total_seconds()))
         return True
+
+    def _has_another_key(self) -> bool:
+        assert self.signed_with is not None  # only what was sent is refused
+        was_replaced, self._key_replaced = self._key_replaced, True
+        return not was_replaced and self._keys.has_other_than(self.signed_with)
 
     def announce(self, error: AgcodError, delay: float) -> None:
         """Another attempt follows in *delay* seconds."""
