@@ -20,6 +20,7 @@ from .errors import (
     StaleEntry,
     UndoTooLate,
 )
+from .events import RewardNeedsPerson, RewardStep
 from .ledger import Intent, Payer
 from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
@@ -294,10 +295,30 @@ class Issuer:
 
     async def _current(self, act: Callable[[Entry], Awaitable[Step]], entry: Entry) -> Step:
         try:
-            return await act(entry)
+            step = await act(entry)
         except StaleEntry:
             # Somebody else was faster: what stands now is what counts.
             return Step(await self._known(entry.reference))
+        self._tell(entry, step)
+        return step
+
+    def _tell(self, before: Entry, step: Step) -> None:
+        entry, hooks = step.entry, self._session.hooks
+        if hooks.are_watched:
+            hooks.emit(
+                RewardStep(
+                    reference=entry.reference,
+                    kind=entry.kind,
+                    request_id=entry.request_id,
+                    generation=entry.generation,
+                    before=before.state,
+                    state=entry.state,
+                    value=entry.value,
+                    error=None if step.error is None else type(step.error).__name__,
+                )
+            )
+        if entry.state == "abandoned" and before.state != "abandoned":
+            hooks.emit(RewardNeedsPerson(reference=entry.reference, request_id=entry.request_id))
 
     async def _known(self, reference: str) -> Entry:
         entry = await self._ledger.get(reference)

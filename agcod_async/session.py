@@ -28,6 +28,7 @@ from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
+from .watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -128,7 +129,7 @@ class AgcodSession:
             raise ConfigurationError("transport: give a transport or an http_client, not both")
         self.partner_id = partner_id
         self.endpoint = endpoint
-        self._hooks = Hooks(hooks)
+        self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
@@ -141,7 +142,7 @@ class AgcodSession:
         self._keys = Keys(
             credentials,
             timeout=timeout if credentials_timeout is None else credentials_timeout,
-            hooks=self._hooks,
+            hooks=self.hooks,
             clock=self._clock.now,
         )
         self._lifetime = Lifetime()
@@ -366,7 +367,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch, self._hooks)
+        return paging.records(fetch, self.hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -459,27 +460,31 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        async for attempt in self._retries.attempts(call):
-            with attempt:
-                # Before the throttle: a provider that is slow or hangs must hold no slot, nor bunch calls.
-                await self._keys.freshen()
-                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
-                self._lifetime.check()
-                # Signed last, because a signature is only good for minutes, and with the newest pair.
-                call.signed_with = credentials = self._keys.current()
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
-                sent = clock()
-                response = await self._transport.send(signed)
-                try:
-                    answer = self._protocol.read(operation, shape, signed, response)
-                except (CredentialsError, SignatureError):
-                    # Rotated away, perhaps: with another pair the call goes on.
-                    await self._keys.replace(credentials)
-                    raise
-                self._keys.accepted(credentials)
-                self._throttle.accepted(operation.name, clock() - sent)
-                self._retries.earn(attempt.attempt_number)
-                return answer
+        with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+            async for attempt in self._retries.attempts(call):
+                with attempt, seen.attempt() as trial:
+                    # Before the throttle: a provider that is slow or hangs must not hold slots, nor bunch calls.
+                    await self._keys.freshen()
+                    trial.queued()
+                    await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
+                    trial.granted()
+                    self._lifetime.check()
+                    # Signed last, because a signature is only good for minutes, and with the newest pair.
+                    call.signed_with = credentials = self._keys.current()
+                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    sent = clock()
+                    response = await self._transport.send(signed)
+                    trial.answered(response.status)
+                    try:
+                        answer = self._protocol.read(operation, shape, signed, response)
+                    except (CredentialsError, SignatureError):
+                        # Rotated away, perhaps: with another pair the call goes on.
+                        await self._keys.replace(credentials)
+                        raise
+                    self._keys.accepted(credentials)
+                    self._throttle.accepted(operation.name, clock() - sent)
+                    self._retries.earn(attempt.attempt_number)
+                    return answer
         raise AssertionError("unreachable")
 
     # Life cycle
@@ -513,16 +518,14 @@ class AgcodSession:
             throttle=self._throttle,
             clock=self._clock,
             keys=self._keys,
-            hooks=self._hooks,
+            hooks=self.hooks,
         )
 
     def _payable(self, field: str, value: Money) -> Money:
         amount = payable(field, value)
         known = self.endpoint.currencies
         if known and amount.currency_code not in known:
-            self._hooks.emit(
-                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
-            )
+            self.hooks.emit(UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name))
         return amount
 
 

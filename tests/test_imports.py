@@ -12,18 +12,20 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # name, and free inside.
 LAYERS = [
     ["_version", "errors", "wire", "secret", "codecs"],
-    ["events", "money", "dates", "endpoints"],
+    ["money", "dates", "endpoints"],
+    ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
-    ["protocol", "call", "lifetime"],
+    ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
     ["drive"],
     ["issuer"],
     ["__init__"],
-    ["emulator"],
+    ["emulator", "telemetry"],
     ["testing"],
+    ["cli"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
@@ -34,6 +36,7 @@ HOMES = {
     "httpx2": HTTP_HOMES,
     "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
+    "opentelemetry": {"telemetry"},
 }
 
 # Where the machine's own time may be asked for.
