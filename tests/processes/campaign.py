@@ -8,8 +8,8 @@ import re
 import signal
 import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -163,6 +163,18 @@ class Campaign:
         self._request_ids: dict[str | None, str] = {}
         # Longer than the emulator's own memory.
         self.emulator.faults.fired = deque()
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncGenerator[None]:
+        """Serve the emulator over TLS; its answers go wrong as they do."""
+        async with self.emulator.serve() as server:
+            self._environment = server.environment
+            if self._share:
+                self.arm()
+            try:
+                yield
+            finally:
+                await self.end()
 
     # What is to be done
 
@@ -345,9 +357,7 @@ class Campaign:
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
-        async with self.emulator.serve() as server:
-            self._environment = server.environment
-            self.arm()
+        async with self.gateway():
             self.plan()
             await self._all((self.kill, self.freeze, self.deny, *trouble))
             self.tally.faults.update(fired.kind for fired in self.emulator.faults.fired)
@@ -356,6 +366,8 @@ class Campaign:
             if not self.wrong:
                 await self._settle()
         self.tally.seconds = loop.time() - started
+        if words := (self.folder / "stderr").read_text():
+            self.wrong.append(f"the workers said: {words[-3000:]}")
         if self.wrong:
             raise WrongBooks("; ".join(self.wrong[:20]))
         return self.tally
@@ -369,13 +381,16 @@ class Campaign:
             for task in (*works, *troubles):
                 task.cancel()
             await asyncio.gather(*works, *troubles, return_exceptions=True)
-            for worker in self.workers:
-                with suppress(ProcessLookupError):
-                    worker.process.kill()
-                await worker.process.wait()
         for task in troubles:
             if not task.cancelled() and (failure := task.exception()):
                 raise failure
+
+    async def end(self) -> None:
+        """Leave no process behind."""
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                worker.process.kill()
+            await worker.process.wait()
 
     async def _settle(self) -> None:
         """Without faults: everybody who has a card asks once more, and recovery settles what is open."""
@@ -419,9 +434,6 @@ class Campaign:
         self.tally.charged = state.spent("Acme1")
         if not sum(issued) == state.spent("Acme1") == 1_000_000 - state.funds["Acme1"]:
             self.wrong.append(f"issued {sum(issued)}, and {state.spent('Acme1')} were charged")
-        words = (self.folder / "stderr").read_text()
-        if words:
-            self.wrong.append(f"the workers said: {words[-2000:]}")
 
     def _check_reward(self, reward: Reward, entry: Entry | None, ids: list[str]) -> None:
         name, cards = reward.reference, self.state.cards
