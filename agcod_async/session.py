@@ -463,7 +463,7 @@ class AgcodSession:
         with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
             async for attempt in self._retries.attempts(call):
                 with attempt, seen.attempt() as trial:
-                    # Before the throttle: a provider that is slow or hangs must not hold slots, nor bunch calls.
+                    # Before the throttle: a provider that is slow or hangs holds no slot and bunches nobody.
                     await self._keys.freshen()
                     trial.queued()
                     await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
