@@ -183,15 +183,19 @@ class AgcodSession:
             session._lifetime.own(shared)
         return session
 
-    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+    def with_options(
+        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+    ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
+
+        The *hooks* are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
         options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
-        vars(view)["_options"] = options
+        vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
 
     # Gift cards
@@ -472,8 +476,9 @@ class AgcodSession:
                     # Signed last, because a signature is only good for minutes, and with the newest pair.
                     call.signed_with = credentials = self._keys.current()
                     signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    call.request, call.response = signed, None
                     sent = clock()
-                    response = await self._transport.send(signed)
+                    call.response = response = await self._transport.send(signed)
                     trial.answered(response.status)
                     try:
                         answer = self._protocol.read(operation, shape, signed, response)
@@ -514,6 +519,8 @@ class AgcodSession:
         return CallReviewer(
             operation.name,
             getattr(shape, operation.id_field) if operation.id_field else None,
+            partner_id=self.partner_id,
+            endpoint=self.endpoint,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,

@@ -69,6 +69,7 @@ class Keys:
         self._failure_told = ""
         self._fruitless_until = 0.0
         self._proven: Credentials | None = None
+        self._accepted_ids: set[str] = set()
         self._rejected: tuple[Credentials, float] | None = None
         self._age_told: dict[str, float] = {}
 
@@ -104,7 +105,13 @@ class Keys:
 
     def accepted(self, pair: Credentials) -> None:
         """The gateway took a request that was signed with *pair*."""
-        self._proven = pair
+        if pair is not self._proven:
+            self._proven = pair
+            self._accepted_ids.add(pair.access_key_id)
+
+    def was_accepted(self, access_key_id: str) -> bool:
+        """Whether the gateway ever took a request that was signed with this key."""
+        return access_key_id in self._accepted_ids
 
     async def replace(self, refused: Credentials) -> None:
         """
