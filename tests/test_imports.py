@@ -23,8 +23,9 @@ LAYERS = [
     ["issuer"],
     ["__init__"],
     ["emulator"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 

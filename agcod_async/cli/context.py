@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..environment import configure_log
 from .exits import CommandError
-from .keys import provider_from
+from .keys import keys_from
 from .settings import Settings, load, spends_real_money
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ class CommandContext:
             settings, environ = self.settings, self.process.environ
             configure_log(environ)
             endpoint, partner_id = self.endpoint, settings.require("partner_id")
-            provider = provider_from(environ)
+            keys = keys_from(settings, environ)
             throttle = throttle_from(environ, partner_id, endpoint, ())
             if throttle is not None:
                 self._stack.push_async_callback(throttle.aclose)
             session = AgcodSession(
                 partner_id,
-                provider,
+                keys.provider,
                 endpoint,
                 wire_format=settings.wire_format,
                 timeout=settings.timeout,
@@ -106,6 +106,12 @@ class CommandContext:
             budget=budget,
             ceiling=self.settings.ceiling,
         )
+
+    async def stopped_within(self, seconds: float) -> bool:
+        """Wait for *seconds*, or until the first Ctrl-C, and return whether that came."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        return self.stopping.is_set()
 
     def confirm(self, what: str, facts: Record, *, total: str) -> None:
         """
