@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
-    __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_request_id", "_skew_corrected", "_throttle")
+    __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_skew_corrected", "_throttle", "request_id")
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class CallReviewer:
         hooks: Hooks,
     ) -> None:
         self._operation = operation
-        self._request_id = request_id
+        self.request_id = request_id
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
@@ -38,7 +38,7 @@ class CallReviewer:
 
     def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
-        error.operation, error.request_id = self._operation, self._request_id
+        error.operation, error.request_id = self._operation, self.request_id
         if isinstance(error, ThrottlingError):
             self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
@@ -63,7 +63,7 @@ class CallReviewer:
         self._hooks.emit(
             RetryScheduled(
                 operation=self._operation,
-                request_id=self._request_id,
+                request_id=self.request_id,
                 attempt=error.attempts,
                 delay=delay,
                 error=type(error).__name__,

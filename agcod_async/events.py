@@ -6,15 +6,27 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Outcome
+from .secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .money import Money
+
 LOGGER = logging.getLogger("agcod_async")
 LOGGER.addHandler(logging.NullHandler())
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """The last guard: no text that looks like a secret passes, whoever wrote it into this log."""
+    record.msg, record.args = mask(record.getMessage()), None
+    return True
+
+
+LOGGER.addFilter(_without_secrets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +34,71 @@ class Event:
     """Base class of every event. No event carries a secret or a body."""
 
     level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Event):
+    """A call of the session began: everything until its CallEnded, in this task, belongs to it."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    server: str
+    """The host name of the endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleWaited(Event):
+    """The throttle let a call pass after *seconds*, which are 0 where it was its turn already."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    """A request is about to be sent: number *attempt* of its call, from 1."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(Event):
+    """An attempt that was started ended, with an answer of *http_status* or without one."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempt: int
+    seconds: float
+    http_status: int | None
+    error: str | None
+    """The name of the error's class, or None after a success."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """A call ended, over all its attempts, the throttle's line and the waits between them included."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    operation: str
+    request_id: str | None
+    attempts: int
+    seconds: float
+    outcome: Literal["success"] | Outcome
+    """What is known now; a call that was cancelled after something had been sent is ``unknown``."""
+    error: str | None
+    """The name of the error's class, or None after a success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +140,35 @@ class ActivityIncomplete(Event):
 
     received: int
     announced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardStep(Event):
+    """The issuer took a step with a reward, and the ledger says by now what came of it."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    reference: str
+    kind: str
+    """``create``, ``activate`` or ``load``."""
+    request_id: str
+    generation: int
+    before: str
+    """The state of the entry before the step; ``issued`` where a card was fetched again."""
+    state: str
+    value: Money
+    error: str | None
+    """The name of the class of what the step's request ended with, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardNeedsPerson(Event):
+    """A reward stayed unknown for 24 hours: somebody has to ask the service about this request id."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    reference: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +214,11 @@ class Hooks:
             if not callable(hook) or iscoroutinefunction(hook):
                 raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
         self._hooks = tuple(hooks)
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether anybody would see an event of every call."""
+        return bool(self._hooks) or LOGGER.isEnabledFor(logging.DEBUG)
 
     def emit(self, event: Event) -> None:
         """Tell everybody. What a hook raises is logged, by name only, and goes no further."""

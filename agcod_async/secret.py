@@ -79,9 +79,14 @@ def looks_like_claim_code(text: str) -> bool:
     return re.fullmatch(_CLAIM_CODE, text, re.IGNORECASE) is not None
 
 
+def mask(text: str) -> str:
+    """Return *text* with whatever looks like a secret masked."""
+    return _SENSITIVE.sub("****", text)
+
+
 def redact(text: str) -> str:
     """Return the first line of *text*, bounded, with whatever looks like a secret masked."""
     line = text.strip().partition("\n")[0]
-    clean = _SENSITIVE.sub("****", line[: 4 * _MAX_TEXT])
+    clean = mask(line[: 4 * _MAX_TEXT])
     printable = clean if clean.isprintable() else "".join(c if c.isprintable() else " " for c in clean)
     return printable if len(printable) <= _MAX_TEXT else printable[: _MAX_TEXT - 1] + "…"

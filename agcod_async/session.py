@@ -28,6 +28,7 @@ from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
 from .transport import HTTPClient, HTTPXTransport, Transport
+from .watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -126,7 +127,7 @@ class AgcodSession:
         self.partner_id = partner_id
         self.endpoint = endpoint
         self._credentials = credentials
-        self._hooks = Hooks(hooks)
+        self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
         self._clock = SkewedClock(clock)
@@ -357,7 +358,7 @@ class AgcodSession:
                 show_no_ops=show_no_ops,
             )
 
-        return paging.records(fetch, self._hooks)
+        return paging.records(fetch, self.hooks)
 
     async def get_available_funds(self) -> model.GetAvailableFundsResponse:
         """Return what can still be spent; at most one call per second. The sandbox always says 0."""
@@ -444,19 +445,22 @@ class AgcodSession:
         priority, max_wait = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
-        async for attempt in self._retries.attempts(call):
-            with attempt:
-                await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
-                credentials = await credentials_of(self._credentials)
-                self._lifetime.check()
-                # Signed last, because a signature is only good for minutes.
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
-                sent = clock()
-                response = await self._transport.send(signed)
-                answer = self._protocol.read(operation, shape, signed, response)
-                self._throttle.accepted(operation.name, clock() - sent)
-                self._retries.earn(attempt.attempt_number)
-                return answer
+        with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
+            async for attempt in self._retries.attempts(call):
+                with attempt, seen.attempt() as trial:
+                    await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
+                    trial.granted()
+                    credentials = await credentials_of(self._credentials)
+                    self._lifetime.check()
+                    # Signed last, because a signature is only good for minutes.
+                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    sent = clock()
+                    response = await self._transport.send(signed)
+                    trial.answered(response.status)
+                    answer = self._protocol.read(operation, shape, signed, response)
+                    self._throttle.accepted(operation.name, clock() - sent)
+                    self._retries.earn(attempt.attempt_number)
+                    return answer
         raise AssertionError("unreachable")
 
     # Life cycle
@@ -489,16 +493,14 @@ class AgcodSession:
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
-            hooks=self._hooks,
+            hooks=self.hooks,
         )
 
     def _payable(self, field: str, value: Money) -> Money:
         amount = payable(field, value)
         known = self.endpoint.currencies
         if known and amount.currency_code not in known:
-            self._hooks.emit(
-                UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name)
-            )
+            self.hooks.emit(UnlistedCurrency(currency_code=amount.currency_code, endpoint=self.endpoint.name))
         return amount
 
 

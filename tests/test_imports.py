@@ -12,17 +12,18 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # name, and free inside.
 LAYERS = [
     ["_version", "errors", "wire", "secret", "codecs"],
-    ["events", "money", "dates", "endpoints"],
+    ["money", "dates", "endpoints"],
+    ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
-    ["protocol", "call", "lifetime"],
+    ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
     ["driver", "receipts"],
     ["drive"],
     ["issuer"],
     ["__init__"],
-    ["emulator"],
+    ["emulator", "telemetry"],
     ["testing", "demo"],
     ["cli"],
     ["__main__"],
@@ -36,6 +37,7 @@ HOMES = {
     "httpx2": HTTP_HOMES,
     "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
+    "opentelemetry": {"telemetry"},
 }
 
 # Where the machine's own time may be asked for.

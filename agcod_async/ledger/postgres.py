@@ -46,6 +46,8 @@ _LOST = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What a connection says that was cut off between two steps of one statement.
+    asyncpg.InternalClientError,
     exceptions.PostgresConnectionError,
     exceptions.CannotConnectNowError,
     exceptions.AdminShutdownError,
@@ -190,11 +192,14 @@ class PostgresLedger:
 
     async def _run(self, work: Callable[[Connection], Awaitable[R]], outcome: Outcome = "not_sent") -> R:
         """Do *work*, again if the connection is lost. What had been committed then, it finds."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise ConfigurationError("this ledger is not open: use it in 'async with'")
         for delay in (*RETRY_DELAYS, None):
+            if pool is not self._pool:
+                raise LedgerError("PostgreSQL: closed before it could be reached again", outcome=outcome)
             try:
-                async with self._pool.acquire() as connection:
+                async with pool.acquire() as connection:
                     return await work(connection)
             except _LOST as exc:
                 if delay is None:

@@ -115,7 +115,7 @@ def test_the_version(offline):
         (["create", "order-1"], "AMOUNT"),
         (["funds", "--endpont", "eu"], "--endpoint"),
         (["create", "order-1", "5", "USD", "--on-unknown", "pray"], "pray"),
-        (["activity", "--days", "many"], "many"),
+        (["activity", "--days", "many"], "--days"),
     ],
 )
 def test_a_slip_is_explained(offline, arguments, says):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +53,8 @@ def test_books_that_do_not_add_up(offline, monkeypatch):
         return demo.Told(**{**vars(told), "problems": ["money is missing"]})
 
     monkeypatch.setattr(demo, "tell", lie)
-    result = offline("demo", terminal=True)
+    offline.write("reference,amount,currency\na,1.00,USD\nb,2.00,USD\n", "two.csv")
+    result = offline("demo", "two.csv", terminal=True)
     assert (result.code, "NOT RIGHT: money is missing" in result.err) == (3, True)
 
 
@@ -86,9 +87,8 @@ def test_serving_until_ctrl_c(offline):
 
 def test_the_package_is_the_command(monkeypatch):
     """`python -m agcod_async`, in this process, where coverage can see it."""
-    path = os.path.join(os.path.dirname(package.__file__), "..", "__main__.py")
-    with open(path) as file:
-        code = compile(file.read(), path, "exec")
+    path = Path(package.__file__).parents[1] / "__main__.py"
+    code = compile(path.read_text(), path, "exec")
     monkeypatch.setattr(sys, "argv", ["agcod", "--version"])
     with pytest.raises(SystemExit) as caught:
         exec(code, {"__name__": "__main__", "__package__": "agcod_async"})
