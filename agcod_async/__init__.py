@@ -67,6 +67,8 @@ from .money import Money
 from .retry import RetryPolicy
 from .secret import ClaimCode, Secret
 from .session import AgcodSession
+from .signing import Diagnosis
+from .support import Exchange, SupportReport
 from .throttle import LocalThrottle, Priority, Throttle
 
 if TYPE_CHECKING:
@@ -93,9 +95,11 @@ __all__ = [
     "CredentialsError",
     "CredentialsProvider",
     "CredentialsUnavailable",
+    "Diagnosis",
     "Endpoint",
     "EnvironmentCredentials",
     "Event",
+    "Exchange",
     "FileCredentials",
     "GatewayFault",
     "Hook",
@@ -127,6 +131,7 @@ __all__ = [
     "ServiceError",
     "SignatureError",
     "StaleEntry",
+    "SupportReport",
     "SystemFaultError",
     "Throttle",
     "ThrottleStoreBack",

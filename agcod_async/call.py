@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from .errors import AgcodError, ClockSkewError, SystemFaultError, ThrottlingError, UnknownServiceError
+from .diagnosis import diagnosis_of
+from .errors import (
+    AgcodError,
+    ClockSkewError,
+    CredentialsError,
+    SignatureError,
+    SystemFaultError,
+    ThrottlingError,
+    UnknownServiceError,
+)
 from .events import ClockCorrected, Hooks, RetryScheduled
+from .signer import explain
+from .support import Evidence, Exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .clock import SkewedClock
+    from .endpoints import Endpoint
     from .retry import RetryPolicy
     from .throttle import Throttle
+    from .wire import HTTPRequest, HTTPResponse
 
 
 class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
-    __slots__ = ("_clock", "_hooks", "_operation", "_policy", "_skew_corrected", "_throttle", "request_id")
+    __slots__ = (
+        "_accepted_keys",
+        "_clock",
+        "_endpoint",
+        "_hooks",
+        "_operation",
+        "_partner_id",
+        "_policy",
+        "_skew_corrected",
+        "_throttle",
+        "request",
+        "request_id",
+        "response",
+    )
 
     def __init__(
         self,
         operation: str,
         request_id: str | None,
         *,
+        partner_id: str,
+        endpoint: Endpoint,
+        accepted_keys: Container[str],
         policy: RetryPolicy,
         throttle: Throttle,
         clock: SkewedClock,
@@ -30,15 +62,23 @@ class CallReviewer:
     ) -> None:
         self._operation = operation
         self.request_id = request_id
+        self._partner_id = partner_id
+        self._endpoint = endpoint
+        self._accepted_keys = accepted_keys
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
         self._hooks = hooks
         self._skew_corrected = False
+        self.request: HTTPRequest | None = None
+        """What was last signed and sent; looked at only if the attempt fails."""
+        self.response: HTTPResponse | None = None
 
     def review(self, error: AgcodError) -> bool:
         """An attempt ended in *error*: return whether another one makes sense."""
         error.operation, error.request_id = self._operation, self.request_id
+        if self.request is not None:
+            self._keep_evidence(error, self.request)
         if isinstance(error, ThrottlingError):
             self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
@@ -46,6 +86,18 @@ class CallReviewer:
         if isinstance(error, SystemFaultError | UnknownServiceError):
             return self._policy.system_faults
         return error.is_retry_safe
+
+    def _keep_evidence(self, error: AgcodError, request: HTTPRequest) -> None:
+        response = self.response
+        error.evidence = Evidence(
+            partial(_exchange, request, response, self._partner_id, self._endpoint.name)
+        )
+        if response is not None and isinstance(error, SignatureError | CredentialsError | ClockSkewError):
+            steps = explain(request)
+            was_accepted = steps.access_key_id in self._accepted_keys
+            error.diagnosis = diagnosis_of(
+                error, response.body, steps, self._endpoint, was_accepted=was_accepted
+            )
 
     def _corrects_skew(self, error: ClockSkewError) -> bool:
         if self._skew_corrected:
@@ -69,3 +121,9 @@ class CallReviewer:
                 error=type(error).__name__,
             )
         )
+
+
+def _exchange(
+    request: HTTPRequest, response: HTTPResponse | None, partner_id: str, endpoint: str
+) -> Exchange:
+    return Exchange.of(explain(request), response, partner_id=partner_id, endpoint=endpoint)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .support import Evidence, Exchange, SupportReport
+
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from .signing import Diagnosis
 
 Outcome = Literal["refused", "unknown", "not_sent"]
 """What is known about the money when a call ends in an error.
@@ -35,6 +39,18 @@ class AgcodError(Exception):
         """The id of the request: with it the same call can be repeated or reversed."""
         self.attempts = 0
         """How many attempts the call made, the first one included."""
+        self.evidence: Evidence | None = None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """What was last sent and answered, masked; None where nothing was sent."""
+        return None if self.evidence is None else self.evidence.exchange
+
+    def support_report(self) -> SupportReport:
+        """Return what the service's support asks for; nothing in it is worth money."""
+        known = {"error": type(self).__name__, "outcome": self.outcome, **vars(self)}
+        facts = {name: value for name, value in known.items() if name not in _NO_FACTS}
+        return SupportReport(summary=str(self), facts=facts, exchange=_last_exchange(self))
 
     def __str__(self) -> str:
         call = " ".join(filter(None, (self.operation, self.request_id)))
@@ -47,6 +63,22 @@ class AgcodError(Exception):
 
     def _summary(self) -> str:
         return self.message
+
+
+_NO_FACTS = frozenset(("message", "evidence", "diagnosis", "response"))
+
+
+def _last_exchange(error: BaseException) -> Exchange | None:
+    """Return the exchange of *error*, or of what it was raised from."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        exchange: Exchange | None = getattr(cause, "exchange", None)
+        if exchange is not None:
+            return exchange
+        cause = cause.__cause__
+    return None
 
 
 class ConfigurationError(AgcodError, ValueError):
@@ -236,10 +268,13 @@ class ServiceError(ResponseError):
         """``F100`` to ``F500``, or None for a refusal by the gateway."""
         self.error_type = error_type
         """The name of the error: an open set."""
+        self.diagnosis: Diagnosis | None = None
+        """What was wrong with the signature, the key or the clock, where one of them was refused."""
 
     def _summary(self) -> str:
         codes = ", ".join(filter(None, (self.error_code, f"HTTP {self.http_status}")))
-        return f"{self.error_type or type(self).__name__} ({codes}): {self.message}"
+        text = f"{self.error_type or type(self).__name__} ({codes}): {self.message}"
+        return text if self.diagnosis is None else f"{text} Diagnosis: {self.diagnosis}"
 
 
 class InvalidRequestError(ServiceError):

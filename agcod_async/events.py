@@ -208,12 +208,11 @@ class Hooks:
     """Who is told of events: the log, and the hooks of the user."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
-        if not isinstance(hooks, Iterable):
-            raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
-        for hook in hooks:
-            if not callable(hook) or iscoroutinefunction(hook):
-                raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
-        self._hooks = tuple(hooks)
+        self._hooks = _checked(hooks)
+
+    def joined_by(self, hooks: Sequence[Hook]) -> Hooks:
+        """Return these and *hooks*."""
+        return Hooks((*self._hooks, *_checked(hooks)))
 
     @property
     def are_watched(self) -> bool:
@@ -228,3 +227,12 @@ class Hooks:
                 hook(event)
             except Exception as exc:  # noqa: BLE001  (a hook never breaks a call)
                 LOGGER.warning("the hook %r raised %s", hook, type(exc).__name__)
+
+
+def _checked(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+    if not isinstance(hooks, Iterable):
+        raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
+    for hook in hooks:
+        if not callable(hook) or iscoroutinefunction(hook):
+            raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
+    return tuple(hooks)

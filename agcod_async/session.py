@@ -127,6 +127,7 @@ class AgcodSession:
         self.partner_id = partner_id
         self.endpoint = endpoint
         self._credentials = credentials
+        self._accepted_keys: set[str] = set()
         self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
@@ -174,15 +175,19 @@ class AgcodSession:
             session._lifetime.own(shared)
         return session
 
-    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+    def with_options(
+        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+    ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
+
+        The *hooks* are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
         options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
-        vars(view)["_options"] = options
+        vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
 
     # Gift cards
@@ -454,11 +459,13 @@ class AgcodSession:
                     self._lifetime.check()
                     # Signed last, because a signature is only good for minutes.
                     signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    call.request, call.response = signed, None
                     sent = clock()
-                    response = await self._transport.send(signed)
+                    call.response = response = await self._transport.send(signed)
                     trial.answered(response.status)
                     answer = self._protocol.read(operation, shape, signed, response)
                     self._throttle.accepted(operation.name, clock() - sent)
+                    self._accepted_keys.add(credentials.access_key_id)
                     self._retries.earn(attempt.attempt_number)
                     return answer
         raise AssertionError("unreachable")
@@ -490,6 +497,9 @@ class AgcodSession:
         return CallReviewer(
             operation.name,
             getattr(shape, operation.id_field) if operation.id_field else None,
+            partner_id=self.partner_id,
+            endpoint=self.endpoint,
+            accepted_keys=self._accepted_keys,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
