@@ -28,8 +28,9 @@ LAYERS = [
     ["issuer", "reconcile"],
     ["__init__"],
     ["emulator", "telemetry"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
