@@ -29,8 +29,9 @@ LAYERS = [
     ["bulk"],
     ["__init__"],
     ["emulator", "telemetry"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
