@@ -25,7 +25,7 @@ LAYERS = [
     ["session", "ledger", "cadence"],
     ["driver", "receipts", "statement"],
     ["drive"],
-    ["issuer", "reconcile"],
+    ["issuer", "reconcile", "funds"],
     ["__init__"],
     ["emulator", "telemetry"],
     ["testing"],
