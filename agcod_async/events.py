@@ -227,6 +227,58 @@ class ThrottleStoreBack(Event):
     """The shared throttle's store answers again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshed(Event):
+    """Calls are signed with another key pair from now on."""
+
+    key: str
+    """The end of its access key id."""
+    previous: str
+    """The same of the pair before; equal where only the secret is another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshFailed(Event):
+    """The provider fails, or has no fit pair: calls are signed with the last good one until it mends."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    error: str
+    """What is wrong, and where."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRejected(Event):
+    """The gateway does not accept the provider's new pair; calls are signed with the one before it."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAgeing(Event):
+    """The key pair has to be replaced within *days_left* days; told once a day."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOverdue(Event):
+    """The key pair is 180 days old or older: replace it; told once a day."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    days_left: int
+    """0, or how many days ago, negative."""
+
+
 Hook = Callable[[Event], object]
 """Called with every event, in the event loop; what it raises is logged and goes no further."""
 

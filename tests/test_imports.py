@@ -26,10 +26,12 @@ LAYERS = [
     ["driver", "receipts", "statement"],
     ["drive"],
     ["issuer", "reconcile", "funds"],
+    ["bulk"],
     ["__init__"],
     ["emulator", "telemetry"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 

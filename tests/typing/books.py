@@ -15,9 +15,7 @@ START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 
 async def compare(session: AgcodSession, ledger: Ledger) -> bool:
-    async with reconcile(
-        session, ledger, START, END, progress=lambda book, count: print(book, count)
-    ) as result:
+    async with reconcile(session, ledger, START, END, progress=print) as result:
         assert_type(result, Reconciliation)
         assert_type(result.totals, tuple[CurrencyTotal, ...])
         async for finding in result.findings():
