@@ -235,7 +235,7 @@ async def test_a_provider_that_begins_to_hang_slows_nobody_down():
         (ValueError("canary-secret-key"), "Vault failed: ValueError"),
         (("AKID", "canary-secret-key"), "Vault returned tuple, not Credentials"),
         (ConfigurationError("key.json: others have access"), "others have access"),
-        (CredentialsUnavailable("key.json: it is empty"), "the file is empty"),
+        (CredentialsUnavailable("key.json: it is empty"), "it is empty"),
     ],
 )
 async def test_the_last_good_pair_is_kept(failure, says):
