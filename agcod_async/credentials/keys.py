@@ -170,7 +170,8 @@ class Keys:
             self._keep()
         except (ConfigurationError, CredentialsUnavailable) as error:
             # Not the error itself: it belongs to one call, and this is the answer to many.
-            self._error = (type(error), error.message)
+            is_for_a_person = isinstance(error, ConfigurationError)
+            self._error = (ConfigurationError if is_for_a_person else CredentialsUnavailable, error.message)
             self._keep()
         else:
             self._take(pair)
