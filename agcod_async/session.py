@@ -19,7 +19,7 @@ from .credentials import CredentialsProvider, credentials_from, credentials_of
 from .dates import wire_date
 from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
-from .errors import ConfigurationError
+from .errors import ConfigurationError, ThrottleTimeout
 from .events import Hook, Hooks, UnlistedCurrency
 from .lifetime import Lifetime
 from .money import Money, payable
@@ -63,6 +63,7 @@ class _CallOptions(NamedTuple):
 
     priority: Priority
     max_wait: float | None
+    sign_by: datetime | None = None
 
 
 class AgcodSession:
@@ -173,16 +174,36 @@ class AgcodSession:
             session._lifetime.own(shared)
         return session
 
-    def with_options(self, *, priority: Priority | None = None, max_wait: float | None = None) -> Self:
+    def with_options(
+        self,
+        *,
+        priority: Priority | None = None,
+        max_wait: float | None = None,
+        sign_by: datetime | None = None,
+    ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
+
+        Args:
+            priority: see :class:`AgcodSession`.
+            max_wait: see :class:`AgcodSession`.
+            sign_by:
+                no attempt is signed later than this, by the clock that signs; what would be, because it
+                waited or its process stood still, ends in a ThrottleTimeout.
         """
         view, mine = copy(self), self._options
-        options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
-        vars(view)["_options"] = options
+        vars(view)["_options"] = _CallOptions(
+            priority or mine.priority,
+            mine.max_wait if max_wait is None else max_wait,
+            sign_by or mine.sign_by,
+        )
         return view
+
+    def signing_time(self) -> datetime:
+        """Return the time that signatures bear: this machine's, as the gateway has corrected it."""
+        return self._clock.now()
 
     # Gift cards
 
@@ -441,7 +462,7 @@ class AgcodSession:
 
     async def _call(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> R:
         clock = self._lifetime.loop().time
-        priority, max_wait = self._options
+        priority, max_wait, sign_by = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
         async for attempt in self._retries.attempts(call):
@@ -450,7 +471,10 @@ class AgcodSession:
                 credentials = await credentials_of(self._credentials)
                 self._lifetime.check()
                 # Signed last, because a signature is only good for minutes.
-                signed = self._signer.sign(request, credentials, at=self._clock.now())
+                at = self._clock.now()
+                if sign_by is not None and at > sign_by:
+                    raise ThrottleTimeout("it is too late to send this: it has waited too long for its turn")
+                signed = self._signer.sign(request, credentials, at=at)
                 sent = clock()
                 response = await self._transport.send(signed)
                 answer = self._protocol.read(operation, shape, signed, response)
