@@ -63,7 +63,7 @@ class Endpoint:
     """A PEM file of the authorities trusted for a custom endpoint instead of the public ones."""
 
     def __post_init__(self) -> None:
-        if self.scheme != "https" and not _is_loopback(urlsplit(self.origin).hostname or ""):
+        if self.scheme != "https" and not self.is_loopback:
             raise ConfigurationError(
                 f"url: {self.host} is not this machine: use https, or money travels in the clear"
             )
@@ -77,6 +77,11 @@ class Endpoint:
     def identity(self) -> str:
         """What a ledger calls it: the name of one of the six, however it was written, or a custom origin."""
         return next((each.name for each in _SIX if each.host == self.host), self.origin)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine's own, such as an emulator's."""
+        return _is_loopback(urlsplit(self.origin).hostname or "")
 
     @property
     def currencies(self) -> frozenset[str]:

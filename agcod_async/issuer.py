@@ -20,6 +20,7 @@ from .errors import (
     StaleEntry,
     UndoTooLate,
 )
+from .events import RewardNeedsPerson, RewardStep
 from .ledger import Intent, Payer
 from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
@@ -223,6 +224,22 @@ class Issuer:
             await asyncio.sleep(_POLL)
         return Receipt.of(entry)
 
+    async def finish(self, *, within: float) -> None:
+        """
+        Wait for the steps that are under way, at most *within* seconds; then they are cancelled.
+
+        For whoever is about to close the session and the ledger after a budget has ended, or a caller was
+        cancelled: a step that ends by itself leaves no lease behind, for which the next one had to wait.
+        """
+        tasks = [drive.task for drive in self._drives.values()]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=within)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     # Driving one reference
 
     async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:
@@ -294,10 +311,30 @@ class Issuer:
 
     async def _current(self, act: Callable[[Entry], Awaitable[Step]], entry: Entry) -> Step:
         try:
-            return await act(entry)
+            step = await act(entry)
         except StaleEntry:
             # Somebody else was faster: what stands now is what counts.
             return Step(await self._known(entry.reference))
+        self._tell(entry, step)
+        return step
+
+    def _tell(self, before: Entry, step: Step) -> None:
+        entry, hooks = step.entry, self._session.hooks
+        if hooks.are_watched:
+            hooks.emit(
+                RewardStep(
+                    reference=entry.reference,
+                    kind=entry.kind,
+                    request_id=entry.request_id,
+                    generation=entry.generation,
+                    before=before.state,
+                    state=entry.state,
+                    value=entry.value,
+                    error=None if step.error is None else type(step.error).__name__,
+                )
+            )
+        if entry.state == "abandoned" and before.state != "abandoned":
+            hooks.emit(RewardNeedsPerson(reference=entry.reference, request_id=entry.request_id))
 
     async def _known(self, reference: str) -> Entry:
         entry = await self._ledger.get(reference)

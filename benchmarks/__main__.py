@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import bench_call, bench_codecs, bench_emulator, bench_import, bench_session, bench_signer
+from . import (
+    bench_call,
+    bench_codecs,
+    bench_emulator,
+    bench_import,
+    bench_session,
+    bench_signer,
+    bench_telemetry,
+)
 from .measure import main
 
 if __name__ == "__main__":
@@ -12,5 +20,6 @@ if __name__ == "__main__":
         bench_call.run,
         bench_import.run,
         bench_session.run,
+        bench_telemetry.run,
         bench_emulator.run,
     )

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.leaks import leak_detector, no_leaks
 from tests.support.optional import require
+from tests.support.postgres import postgres_dsn, postgres_server
 from tests.support.virtual_time import VirtualTimeLoop
 
-__all__ = ["leak_detector", "no_leaks"]
+__all__ = ["leak_detector", "no_leaks", "postgres_dsn", "postgres_server"]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from agcod_async import (
     SignatureError,
 )
 from agcod_async.wire import HTTPRequest, HTTPResponse
-from tests.support.sessions import CREATED, THROTTLED, loop_clock, make_session, response
+from tests.support.sessions import CREATED, THROTTLED, loop_clock, make_session, notable, response
 from tests.support.transports import ScriptedTransport
 
 EXPIRED = b'{"__type":"com.amazon.coral.service#RequestExpired","message":"Request expired"}'
@@ -82,7 +82,7 @@ async def test_a_wrong_clock_is_corrected_once(minutes):
         assert (await create(session)).gc_id
         assert (await create(session, 2)).gc_id
     assert (gateway.refused, len(gateway.requests)) == (1, 3)
-    corrected, retry = events
+    corrected, retry = notable(events)
     assert isinstance(corrected, ClockCorrected)
     assert corrected.seconds == pytest.approx(60 * minutes, abs=1.1)
     assert (type(retry), retry.error) == (RetryScheduled, "ClockSkewError")

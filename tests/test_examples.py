@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.optional import require
+
 ROOT = Path(__file__).parent.parent
 pytest.importorskip(
     "uvicorn", reason="the emulator's server needs the extra: pip install agcod-async[emulator]"
@@ -21,8 +23,8 @@ pytest.importorskip(
 )
 
 
-def python_blocks() -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def python_blocks(document: Path = ROOT / "README.md") -> list[str]:
+    text = document.read_text(encoding="utf-8")
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -84,7 +86,7 @@ async def test_the_demo_refuses_a_bad_file(tmp_path, rows, says):
     assert "Traceback" not in err.decode()
 
 
-async def test_the_readmes_examples_run(monkeypatch, tmp_path):
+async def test_the_readmes_examples_run(monkeypatch, tmp_path, capsys):
     """Each block is executed against the emulator as it stands in the README, in order, in one module."""
     from agcod_async.emulator import Emulator
 
@@ -102,8 +104,34 @@ async def test_the_readmes_examples_run(monkeypatch, tmp_path):
             first, again = [await names["reward_once"](session, "order-4713") for _ in range(2)]
             assert first.startswith("issued A")
             assert again == first
+            rewards = ROOT / "examples" / "rewards.csv"
+            await names["send_rewards"](session, str(rewards))
+            assert capsys.readouterr().out.count(" issued None ") == 20
         await names["in_a_test"]()
         await names["session"].aclose()
+
+
+DOCUMENTS = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if python_blocks(path)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+async def test_the_documents_examples_run(document, monkeypatch, tmp_path):
+    """Whoever copies a block gets one that works; each document is one module, read from top to bottom."""
+    from agcod_async.emulator import Emulator
+
+    async with Emulator().serve() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        module = tmp_path / "document.py"
+        module.write_text("\n".join(python_blocks(document)), encoding="utf-8")
+        try:
+            names = await asyncio.to_thread(runpy.run_path, str(module), run_name="document")
+        except ModuleNotFoundError as exc:
+            require(str(exc.name))
+            raise
+        if "session" in names:
+            await names["session"].aclose()
 
 
 def test_the_readmes_promise_stands_first():

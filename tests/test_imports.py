@@ -11,19 +11,27 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # The house's map, in reading order: a module imports only from the rows above its own. Subpackages are one
 # name, and free inside.
 LAYERS = [
-    ["_version", "errors", "wire", "secret", "codecs"],
-    ["events", "money", "dates", "endpoints"],
+    ["_version", "wire", "secret", "codecs"],
+    ["signing", "masking"],
+    ["support"],
+    ["errors"],
+    ["money", "dates", "endpoints"],
+    ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
-    ["protocol", "call", "lifetime"],
+    ["diagnosis"],
+    ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
-    ["driver", "receipts"],
+    ["driver", "receipts", "statement"],
     ["drive"],
-    ["issuer"],
+    ["issuer", "reconcile"],
+    ["bulk"],
     ["__init__"],
-    ["emulator"],
-    ["testing"],
+    ["emulator", "telemetry"],
+    ["testing", "demo"],
+    ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
@@ -34,6 +42,7 @@ HOMES = {
     "httpx2": HTTP_HOMES,
     "tenacity": {"retry", "drive"},
     "aiolimiter": {"throttle"},
+    "opentelemetry": {"telemetry"},
 }
 
 # Where the machine's own time may be asked for.

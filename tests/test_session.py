@@ -36,6 +36,7 @@ from tests.support.sessions import (
     NO_RETRY,
     OpenThrottle,
     make_session,
+    notable,
     response,
 )
 from tests.support.transports import ScriptedTransport
@@ -134,6 +135,7 @@ def test_an_unknown_log_level_is_refused(log):
         AgcodSession.from_env(ENVIRON | {"AGCOD_LOG": "loud"})
 
 
+@virtual_time
 async def test_rotated_variables_are_read_again():
     """Keys are rotated every 180 days, and the process need not be restarted for it."""
     environ = dict(ENVIRON)
@@ -141,6 +143,7 @@ async def test_rotated_variables_are_read_again():
     async with AgcodSession.from_env(environ, transport=transport, throttle=OpenThrottle()) as session:
         await session.get_available_funds()
         environ["AGCOD_ACCESS_KEY_ID"] = "AKIDROTATED"
+        await asyncio.sleep(1)
         await session.get_available_funds()
     assert ["AKIDROTATED" in request.headers["authorization"] for request in transport.requests] == [
         False,
@@ -361,7 +364,7 @@ async def test_an_unlisted_currency_is_an_event_and_no_error():
     async with make_session(ScriptedTransport(response(body)), hooks=[events.append]) as session:
         card = await session.create_gift_card("Acme1X0001", Money("25.00", "SEK"))
     assert card.card_info.value == Money("25", "SEK")
-    assert events == [UnlistedCurrency(currency_code="SEK", endpoint="na-sandbox")]
+    assert notable(events) == [UnlistedCurrency(currency_code="SEK", endpoint="na-sandbox")]
 
 
 @pytest.mark.parametrize(
@@ -373,7 +376,7 @@ async def test_a_listed_currency_is_no_event(endpoint):
     transport = ScriptedTransport(response())
     async with make_session(transport, endpoint=endpoint, hooks=[events.append]) as session:
         await session.create_gift_card("Acme1X0001", USD)
-    assert events == []
+    assert notable(events) == []
 
 
 async def test_every_operation_with_money_looks_at_the_currency():
@@ -389,7 +392,7 @@ async def test_every_operation_with_money_looks_at_the_currency():
         await session.validate_account_for_amazon_balance_load("Acme1L1", sek, account)
         with pytest.raises(ConnectionLost):
             await session.activate_gift_card("Acme1A1", "14", sek)
-    assert len(events) == 4
+    assert len(notable(events)) == 4
 
 
 @virtual_time
@@ -403,7 +406,7 @@ async def test_a_hook_that_raises_breaks_nothing(caplog):
     transport = ScriptedTransport(ConnectionLost(), response())
     async with make_session(transport, hooks=[broken, events.append]) as session:
         await session.create_gift_card("Acme1X0001", USD)
-    assert len(events) == 1
+    assert len(notable(events)) == 1
     assert "raised RuntimeError" in caplog.text
 
 

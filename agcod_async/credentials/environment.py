@@ -22,12 +22,12 @@ _FILE = ("AGCOD_CREDENTIALS_FILE", "AGCOD_PROFILE")
 
 class EnvironmentCredentials:
     """
-    Reads ``AGCOD_ACCESS_KEY_ID`` and ``AGCOD_SECRET_ACCESS_KEY`` each time it is asked.
+    Reads ``AGCOD_ACCESS_KEY_ID`` and ``AGCOD_SECRET_ACCESS_KEY`` each time it is asked: once a second.
 
     ``AGCOD_KEY_CREATED``, an ISO date and time with a time zone, is optional.
     """
 
-    max_age = 0.0
+    max_age = 1.0
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ

@@ -46,6 +46,8 @@ _LOST = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What a connection says that was cut off between two steps of one statement.
+    asyncpg.InternalClientError,
     exceptions.PostgresConnectionError,
     exceptions.CannotConnectNowError,
     exceptions.AdminShutdownError,
@@ -115,6 +117,10 @@ class PostgresLedger:
         """Return the entry of a reference."""
         check_reference(reference)
         return await self._run(partial(tables.get, reference=reference))
+
+    async def find(self, references: Collection[str]) -> dict[str, Entry]:
+        """Return the entries of some references."""
+        return await self._run(partial(tables.find, references=list(references)))
 
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
@@ -190,11 +196,14 @@ class PostgresLedger:
 
     async def _run(self, work: Callable[[Connection], Awaitable[R]], outcome: Outcome = "not_sent") -> R:
         """Do *work*, again if the connection is lost. What had been committed then, it finds."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise ConfigurationError("this ledger is not open: use it in 'async with'")
         for delay in (*RETRY_DELAYS, None):
+            if pool is not self._pool:
+                raise LedgerError("PostgreSQL: closed before it could be reached again", outcome=outcome)
             try:
-                async with self._pool.acquire() as connection:
+                async with pool.acquire() as connection:
                     return await work(connection)
             except _LOST as exc:
                 if delay is None:

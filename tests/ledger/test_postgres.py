@@ -73,6 +73,10 @@ class Line:
         cut = self._cuts.pop(0) if self._cuts and not query.startswith("SELECT") else None
         if cut == "before":
             self._connection.terminate()
+        if cut == "between":
+            # The server has gone between the two steps of one statement.
+            self._connection.terminate()
+            raise asyncpg.InternalClientError("cannot switch to state 11; another operation is in progress")
         done = await send(query, *arguments)
         if cut == "after":
             # The statement is committed, and its answer never comes.
@@ -98,7 +102,7 @@ def cut(ledger, monkeypatch):
     return cuts.extend
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("where", ["before", "between", "after"])
 async def test_a_lost_connection_is_nobodys_loss(ledger, cut, clock, where):
     """Cut before or after the server had committed: the step is done, once, and the caller learns of it."""
     cut([where])
@@ -178,6 +182,24 @@ async def test_a_server_that_is_away_is_an_error_in_time(ledger, monkeypatch, po
         postgres_server.start()
     saved = await ledger.save(states.settle_issued(entry, clock.now, "G1"))
     assert await ledger.get("order-1") == saved
+
+
+async def test_closed_while_the_server_is_away(postgres_dsn, postgres_server, monkeypatch, clock):
+    """Who ends a program during an outage is told what is unknown, as everybody else."""
+    monkeypatch.setattr(postgres, "RETRY_DELAYS", (0.01,) * 100)
+    async with PostgresLedger(postgres_dsn, clock=clock) as ledger:
+        entry, _ = await begin(ledger)
+        postgres_server.stop()
+        issued = states.settle_issued(entry, clock.now, "G1")
+        waiting = asyncio.gather(ledger.save(issued), ledger.get("order-1"), return_exceptions=True)
+        await asyncio.sleep(0.05)
+    postgres_server.start()
+    errors = await waiting
+    assert [(type(error), error.outcome) for error in errors] == [
+        (LedgerError, "unknown"),
+        (LedgerError, "not_sent"),
+    ]
+    assert all("closed" in str(error) for error in errors)
 
 
 async def test_the_applications_transaction_holds_the_intent(ledger, postgres_dsn):

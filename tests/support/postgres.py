@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import pwd
 import shutil
@@ -12,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+_schemas = itertools.count(1)
 
 
 def require(condition: object, reason: str) -> None:
@@ -89,3 +93,31 @@ class PostgresServer:
                 **user,
             )
         assert done.returncode == 0, (self.folder / "out").read_text()[-2000:]
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    try:
+        import asyncpg  # noqa: F401
+    except ImportError:
+        require(False, "needs asyncpg: pip install 'agcod-async[postgres]'")
+    require(find_binaries(), "needs a PostgreSQL server: apt-get install postgresql")
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server):
+    """A schema of its own for each test."""
+    import asyncpg
+
+    name = f"test{next(_schemas)}"
+
+    async def make():
+        connection = await asyncpg.connect(postgres_server.dsn)
+        await connection.execute(f"CREATE SCHEMA {name}")
+        await connection.close()
+
+    asyncio.run(make())
+    return f"{postgres_server.dsn}&search_path={name}"

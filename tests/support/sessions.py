@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from agcod_async import AgcodSession, Credentials, Endpoint, RetryPolicy
+from agcod_async import AgcodSession, Credentials, Endpoint, Event, RetryPolicy
 from agcod_async.testing import NoThrottle
 from agcod_async.wire import HTTPResponse
 from tests.support.server import CLAIM_CODE
@@ -67,3 +69,8 @@ def make_session(transport: Any = None, **options: Any) -> AgcodSession:
     endpoint = options.pop("endpoint", Endpoint.NA_SANDBOX)
     credentials = options.pop("credentials", CREDENTIALS)
     return AgcodSession("Acme1", credentials, endpoint, transport=transport, **options)
+
+
+def notable(events: Sequence[Event]) -> list[Event]:
+    """Return what is more than the course of every call."""
+    return [event for event in events if event.level > logging.DEBUG]

@@ -29,9 +29,11 @@ from agcod_async import (
     CredentialsError,
     CredentialsProvider,
     CredentialsUnavailable,
+    Diagnosis,
     Endpoint,
     EnvironmentCredentials,
     Event,
+    Exchange,
     FileCredentials,
     GatewayFault,
     Hook,
@@ -51,6 +53,7 @@ from agcod_async import (
     Secret,
     ServiceError,
     SignatureError,
+    SupportReport,
     SystemFaultError,
     Throttle,
     ThrottlingError,
@@ -59,6 +62,7 @@ from agcod_async import (
     UnknownServiceError,
     UnlistedCurrency,
 )
+from agcod_async.diagnosis import diagnose
 from agcod_async.model import (
     ActivateGiftCardResponse,
     ActivationStatusCheckResponse,
@@ -71,7 +75,8 @@ from agcod_async.model import (
     GetAvailableFundsResponse,
     GetGiftCardActivityPageResponse,
 )
-from agcod_async.signer import SigV4Signer
+from agcod_async.signer import SigV4Signer, explain
+from agcod_async.signing import Cause, SigningSteps
 from agcod_async.wire import HTTPRequest, HTTPResponse
 
 assert_type(agcod_async.__version__, str)
@@ -216,8 +221,29 @@ def sign(request: HTTPRequest, pair: Credentials, at: datetime) -> None:
     assert_type(canonical, str)
     assert_type(signer.string_to_sign(canonical, at=at), str)
     assert_type(signer.credential_scope(at), str)
+    steps = explain(signer.sign(request, pair, at=at))
+    assert_type(steps, SigningSteps)
+    assert_type(steps.signature, Secret)
+    assert_type(steps.as_dict(reveal=True), dict[str, object])
+    assert_type(steps.curl(), str)
     assert_type(pair.access_key_id, str)
     assert_type(pair.secret_access_key, Secret)
+
+
+# Explanations
+
+
+def explained(error: AgcodError, refused: SignatureError) -> None:
+    assert_type(refused.diagnosis, Diagnosis | None)
+    assert_type(diagnose("text"), Diagnosis)
+    assert_type(diagnose("text").cause, Cause)
+    assert_type(diagnose("text").text, str)
+    assert_type(error.exchange, Exchange | None)
+    report = error.support_report()
+    assert_type(report, SupportReport)
+    assert_type(report.text(), str)
+    assert_type(report.json(), str)
+    SupportReport(summary="abandoned", facts={"reference": "order-4711", "since": datetime.now(UTC)})
 
 
 # Sessions

@@ -1,0 +1,168 @@
+"""How a command ends: exit codes that scripts can trust, and what is said about an error."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ..errors import (
+    AccountError,
+    AgcodError,
+    ClockSkewError,
+    ConfigurationError,
+    ConnectFailed,
+    CredentialsError,
+    CredentialsUnavailable,
+    InvalidRequestError,
+    LedgerError,
+    OutcomePending,
+    RewardAbandoned,
+    RewardUndone,
+    ServiceError,
+    SignatureError,
+    ThrottleTimeout,
+    ThrottleUnavailable,
+    ThrottlingError,
+    UndoTooLate,
+)
+from ..secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ExitCode(IntEnum):
+    """How a command ended. A number never changes its meaning."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    DIFFERENCE = 3
+    REFUSED = 4
+    PENDING = 5
+    UNAVAILABLE = 6
+    ALERT = 7
+    LEDGER = 8
+    ABANDONED = 9
+    INTERRUPTED = 130
+
+
+MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.OK: "done",
+    ExitCode.UNEXPECTED: "an error that nobody foresaw: please report it",
+    ExitCode.USAGE: "usage, configuration or keys: mend it, and repeat the command",
+    ExitCode.DIFFERENCE: "the books differ: `agcod reconcile` says where",
+    ExitCode.REFUSED: "refused for good: nothing was changed",
+    ExitCode.PENDING: "not settled yet: repeat the same command, or run `agcod recover`",
+    ExitCode.UNAVAILABLE: "throttled or unreachable, and nothing was sent: try again later",
+    ExitCode.ALERT: "an alert threshold was crossed",
+    ExitCode.LEDGER: "the ledger cannot be used, and nothing was sent",
+    ExitCode.ABANDONED: "unknown for 24 hours: a case for a person and the service's support",
+    ExitCode.INTERRUPTED: "interrupted: the ledger is true, and repeating the command continues",
+}
+
+
+class CommandError(Exception):
+    """A command cannot go on; nothing was sent. *fix* says what would help."""
+
+    def __init__(self, message: str, *, fix: str | None = None, code: ExitCode = ExitCode.USAGE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.code = code
+
+
+# The first class that fits decides; AgcodError itself comes by its outcome.
+_CODES: tuple[tuple[type[AgcodError], ExitCode], ...] = (
+    (RewardAbandoned, ExitCode.ABANDONED),
+    (OutcomePending, ExitCode.PENDING),
+    (ConfigurationError, ExitCode.USAGE),
+    (LedgerError, ExitCode.LEDGER),
+    (CredentialsError, ExitCode.USAGE),
+    (CredentialsUnavailable, ExitCode.USAGE),
+    (SignatureError, ExitCode.USAGE),
+    (ClockSkewError, ExitCode.USAGE),
+    (ThrottlingError, ExitCode.UNAVAILABLE),
+)
+
+_FIXES: tuple[tuple[type[AgcodError], str], ...] = (
+    (RewardAbandoned, "ask the service's support with this request id, then `agcod cancel` or repeat"),
+    (OutcomePending, "repeat the same command, or run `agcod recover`: a reference is never paid twice"),
+    (
+        CredentialsError,
+        "`agcod config` shows where the keys come from; sandbox and production have separate ones",
+    ),
+    (CredentialsUnavailable, "`agcod config` shows where the keys come from"),
+    (SignatureError, "compare the secret key with the portal; `agcod config` shows where it comes from"),
+    (ClockSkewError, "set this machine's clock (NTP), and repeat the command"),
+    (ThrottlingError, "somebody else spends the account's rate: repeat the command in a minute"),
+    (ThrottleTimeout, "the line is long: repeat the command later"),
+    (ThrottleUnavailable, "start the store that AGCOD_THROTTLE_URL names, and repeat the command"),
+    (ConnectFailed, "check the network and `agcod config`'s endpoint, and repeat the command"),
+    (RewardUndone, "take a new reference for a new reward"),
+    (UndoTooLate, "the card lives: `agcod create` with the same reference returns it"),
+)
+
+
+def exit_code_of(error: AgcodError) -> ExitCode:
+    """Return how a command ends that ends in *error*."""
+    if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
+        return ExitCode.PENDING
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return ExitCode.REFUSED if error.outcome == "refused" else ExitCode.UNAVAILABLE
+
+
+def fix_for(error: AgcodError) -> str | None:
+    """Return what to do about *error*, where it does not say so itself."""
+    if isinstance(error, AccountError) and error.error_type == "InsufficientFunds":
+        return "add funds in the Incentives API portal, then repeat the command"
+    for kind, fix in _FIXES:
+        if isinstance(error, kind):
+            return fix
+    if error.outcome == "unknown":
+        return "repeat the same command: the same id is never charged twice"
+    if isinstance(error, InvalidRequestError):
+        return "correct what the message names, and repeat the command"
+    return None
+
+
+def described(error: BaseException) -> dict[str, str | int | None]:
+    """Return what is said about *error*, to people and to programs."""
+    if isinstance(error, CommandError):
+        return _record("UsageError", "not_sent", error.message, None, error.fix, error.code)
+    if isinstance(error, AgcodError):
+        facts = _record(
+            type(error).__name__,
+            error.outcome,
+            str(error),
+            error.request_id,
+            fix_for(error),
+            exit_code_of(error),
+        )
+        if isinstance(error, OutcomePending):
+            facts["reference"] = error.reference
+        if isinstance(error, ServiceError):
+            facts |= {
+                "error_code": error.error_code,
+                "error_type": error.error_type,
+                "aws_request_id": error.aws_request_id,
+            }
+        return facts
+    message = redact(f"{type(error).__name__}: {error}")
+    fix = "please report this; AGCOD_LOG=debug shows where it happened"
+    return _record(type(error).__name__, "unknown", message, None, fix, ExitCode.UNEXPECTED)
+
+
+def _record(
+    name: str, outcome: str, message: str, request_id: str | None, fix: str | None, code: ExitCode
+) -> dict[str, str | int | None]:
+    return {
+        "error": name,
+        "outcome": outcome,
+        "message": message,
+        "request_id": request_id,
+        "fix": fix,
+        "exit_code": int(code),
+    }
