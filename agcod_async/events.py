@@ -13,6 +13,7 @@ from .secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from .money import Money
 
@@ -140,6 +141,32 @@ class ActivityIncomplete(Event):
 
     received: int
     announced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowFunds(Event):
+    """The funds fell below a threshold; it comes again only after they were back."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    available: Money
+    threshold: Money | None
+    """None where it is the one in days."""
+    average_daily_spend: Money | None
+    """Over the last 14 days, where it is known by now."""
+    days_remaining: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsUnreadable(Event):
+    """A monitor of the funds got no answer, and asks again in *retry_in* seconds."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    operation: str | None
+    error: str
+    """The name of the error's class."""
+    retry_in: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
