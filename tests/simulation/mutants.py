@@ -113,6 +113,18 @@ MUTANTS = (
         "return Step(await self._buried(entry), error=error)",
     ),
     Mutant(
+        "a create that is refused was never under way",
+        "ledger.states",
+        "return sign_by is not None and seen - CLOCK_WINDOW > sign_by + CLOCK_WINDOW",
+        "return sign_by is not None",
+    ),
+    Mutant(
+        "a refused cancel of a live card is too late at once",
+        "ledger.states",
+        "return entry.alive_at is not None and seen - entry.alive_at > CANCEL_WINDOW + 2 * CLOCK_WINDOW",
+        "return entry.alive_at is not None",
+    ),
+    Mutant(
         "a cancel without an answer has succeeded",
         "driver",
         "            return await self._after_reverse(entry, error)",

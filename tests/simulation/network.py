@@ -16,8 +16,8 @@ from agcod_async.wire import HTTPRequest, HTTPResponse
 from .machine import Machine, Process
 
 TIMEOUT = 6.0
-IN_FLIGHT = 895.0
-"""Seconds that a message can be under way, a little less than its signature lives."""
+IN_FLIGHT = 1800.0
+"""Seconds that a message can be under way: longer than any signature lives, so that the gateway decides."""
 
 FAULTS = (
     "connect_failed", "drop_request", "drop_answer", "late", "duplicate", "reset_before", "reset_after",
