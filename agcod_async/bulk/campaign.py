@@ -166,6 +166,7 @@ class Campaign:
         finally:
             for _, card in fetching:
                 card.cancel()
+            await self._issuer.finish(within=0.0)
 
     async def _card(self, intent: Intent) -> IssuedGiftCard | AgcodError:
         try:

@@ -229,6 +229,32 @@ async def test_recovery_leaves_alone_what_a_campaign_has_not_begun(world):
     assert spent(world) == 0
 
 
+async def test_what_was_not_checked_is_not_issued(world):
+    """A list that grows meanwhile: what is new in it has no part in any total."""
+    rewards = orders(10)
+    async with campaign_of(world, rewards) as campaign:
+        rewards.append(order(10, Money("1000.00", "USD")))
+        with pytest.raises(ConfigurationError, match="'order-0010' was not there when it was checked"):
+            await taken(campaign)
+    assert await world.entry("order-0010") is None
+
+
+async def test_only_chunks_with_something_new_are_planned(world, monkeypatch):
+    """A million rows that are known are not planned again; those that are settled are not looked up again."""
+    monkeypatch.setattr("agcod_async.bulk.source.CHUNK", 10)
+    await run(world, orders(30))
+    planned = []
+
+    async def plan(intents, **options):
+        planned.append([intent.reference for intent in intents])
+        return await MemoryLedger.plan(world.ledger, intents, **options)
+
+    world.ledger.plan = plan
+    receipts, _ = await run(world, [*orders(30), order(31), order(32)])
+    assert planned == [["order-0031", "order-0032"]]
+    assert sorted(receipts) == ["order-0031", "order-0032"]
+
+
 async def test_a_dry_run_writes_nothing(world):
     """It tells what would be done."""
     outlook = await campaign_of(world, [*orders(3), order(0)]).check()
