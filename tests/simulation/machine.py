@@ -124,6 +124,8 @@ class Machine:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     with suppress(BaseException):
                         task.get_coro().close()  # type: ignore[union-attr]
+            process.tasks.clear()
+        self.forget()
 
 
 @contextmanager

@@ -19,8 +19,6 @@ from .stores import MemoryStore
 from .universe import _FUNDS, Bounds, Reward, Tally, Universe, Wrong
 
 POLICIES = ("complete", "replace", "undo")
-ALIKE = ("connect_failed", "drop_answer", "late", "resend_before", "resend_after", "denied", "throttled")
-"""One of each sort, for who has little time."""
 
 Memory = Literal["remembered", "forgotten"]
 
