@@ -160,13 +160,13 @@ class AgcodSession:
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
         ``AGCOD_CA_FILE``). Instead of the pair itself, ``AGCOD_CREDENTIALS_FILE`` names a file (JSON or TOML)
-        that has it, or ``AGCOD_PROFILE`` a profile of the AWS tools. ``AGCOD_THROTTLE_URL`` names the Redis
-        through which processes share the account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this
-        package's log to stderr.
+        that has it, ``AGCOD_PROFILE`` a profile of the AWS tools, or ``AGCOD_KEYRING`` a service of the
+        system's keyring. ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
+        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
-            CredentialsUnavailable: the file has no pair.
+            CredentialsUnavailable: there is no pair in the place that is named.
         """
         environ = os.environ if environ is None else environ
         endpoint = endpoint_from(environ)

@@ -141,7 +141,7 @@ def missing(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (empty, "the file is empty"),
+        (empty, "it is empty"),
         (half_written, "no valid JSON"),
         (far_too_large, "too large for a key pair"),
         (missing, "No such file or directory"),

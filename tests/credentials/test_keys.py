@@ -235,7 +235,7 @@ async def test_a_provider_that_begins_to_hang_slows_nobody_down():
         (ValueError("canary-secret-key"), "Vault failed: ValueError"),
         (("AKID", "canary-secret-key"), "Vault returned tuple, not Credentials"),
         (ConfigurationError("key.json: others have access"), "others have access"),
-        (CredentialsUnavailable("key.json: the file is empty"), "the file is empty"),
+        (CredentialsUnavailable("key.json: it is empty"), "it is empty"),
     ],
 )
 async def test_the_last_good_pair_is_kept(failure, says):
@@ -280,8 +280,8 @@ async def test_what_only_a_person_can_mend_is_not_repeated():
         with pytest.raises(ConfigurationError, match="others have access"):
             await w.create()
         assert len(vault.asked) == 1
-        vault.pair = CredentialsUnavailable("credentials: key.json: the file is empty")
-        with pytest.raises(CredentialsUnavailable, match="the file is empty"):
+        vault.pair = CredentialsUnavailable("credentials: key.json: it is empty")
+        with pytest.raises(CredentialsUnavailable, match="it is empty"):
             await w.create()
     assert len(vault.asked) == 6
 
