@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AgcodError, ConfigurationError, CredentialsUnavailable
 from ..events import KeyAgeing, KeyOverdue, KeyRefreshed, KeyRefreshFailed, KeyRejected
+from .function import checked_age
 from .pair import Credentials, credentials_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Keys:
         if not (isinstance(timeout, int | float) and timeout > 0):
             raise ConfigurationError("credentials_timeout: seconds greater than 0 are needed")
         self._provider = provider
-        self._max_age = float(getattr(provider, "max_age", 0.0))
+        self._max_age = checked_age(getattr(provider, "max_age", 0.0))
         self._timeout = timeout
         self._hooks = hooks
         self._clock = clock
@@ -117,19 +118,21 @@ class Keys:
         """
         The gateway refused *refused*: have another pair, if there is one. Never raises.
 
-        Many calls are refused together, and some late: who finds the pair replaced already asks nobody.
+        Many calls are refused together, and some late: who finds the pair replaced already asks nobody. The
+        others get an answer that is younger than their refusal, one for all of them, at most one a second.
         """
         if self._pair == refused and self._question is not None:
             # Its answer may be older than the refusal, and is not the last word.
             await asyncio.wait({self._question}, timeout=self._timeout)
-        now = asyncio.get_running_loop().time()
-        if self._pair != refused or now < self._fruitless_until or not self._is_asked:
+        if self._pair == refused and self._is_asked:
+            await asyncio.sleep(self._fruitless_until - asyncio.get_running_loop().time())
+        if self._pair != refused or not self._is_asked:
             return
         # With this one gone, any other is worth a try.
         self._rejected = None
         if self._proven == refused:
             self._proven = None
-        await asyncio.wait({self._ask(now)}, timeout=self._timeout)
+        await asyncio.wait({self._ask(asyncio.get_running_loop().time())}, timeout=self._timeout)
         if self._pair == refused:
             self._fruitless_until = asyncio.get_running_loop().time() + _PAUSE
             self._go_back(refused)
@@ -167,7 +170,8 @@ class Keys:
             self._keep()
         except (ConfigurationError, CredentialsUnavailable) as error:
             # Not the error itself: it belongs to one call, and this is the answer to many.
-            self._error = (type(error), error.message)
+            is_for_a_person = isinstance(error, ConfigurationError)
+            self._error = (ConfigurationError if is_for_a_person else CredentialsUnavailable, error.message)
             self._keep()
         else:
             self._take(pair)

@@ -402,7 +402,7 @@ async def test_nothing_is_begun_once_the_key_has_ended(world):
 
 async def test_a_wrong_key_is_raised_and_nothing_is_held_against_the_rewards(world):
     """It would strike every reward: one sentence, and every entry as it was."""
-    world.session._credentials = Credentials("AKIDUNKNOWN", "x")
+    world.sign_with(Credentials("AKIDUNKNOWN", "x"))
     async with campaign_of(world, orders(100), check_funds=False) as campaign:
         with pytest.raises(CredentialsError):
             await taken(campaign)

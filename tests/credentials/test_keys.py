@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 import pytest
+from hypothesis import given, strategies as st
 
 from agcod_async import (
     AgcodError,
@@ -32,8 +33,10 @@ from agcod_async import (
 )
 from agcod_async.wire import HTTPRequest, HTTPResponse
 from tests.support.leaks import SENSITIVE
+from tests.support.properties import examples
 from tests.support.sessions import CREATED, NO_RETRY, START, make_session, response
 from tests.support.transports import ScriptedTransport
+from tests.support.virtual_time import run_virtually
 
 from .providers import NEW, OLD, RENEWED, Vault
 
@@ -451,14 +454,29 @@ async def test_an_answer_that_was_on_its_way_is_not_the_last_word():
 
 
 async def test_a_dead_key_does_not_storm_the_secret_store():
-    """Ten refused calls a second are one question a second."""
+    """Ten refused calls a second are one question a second, whose answer each of them waits for."""
     vault, gateway = Vault(max_age=3600.0), Gateway(latency=0.0)
     async with Watched(vault, gateway, retry=NO_RETRY) as w:
+        calls = []
         for _ in range(100):
-            with pytest.raises(CredentialsError):
-                await w.create()
+            calls.append(asyncio.create_task(w.create()))
             await asyncio.sleep(0.1)
-    assert 10 <= len(vault.asked) <= 12
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(error) for error in results} == {CredentialsError}
+    assert 10 <= len(vault.asked) <= 13
+    assert asyncio.get_running_loop().time() < 11.5
+
+
+async def test_a_refusal_waits_for_an_answer_of_its_own():
+    """The last question found nothing, a moment before the new pair was there: it is asked again."""
+    vault, gateway = Vault(max_age=3600.0), Gateway(latency=0.0)
+    async with Watched(vault, gateway) as w:
+        with pytest.raises(CredentialsError):
+            await w.create()
+        await asyncio.sleep(0.3)
+        vault.pair, gateway.keys = NEW, {NEW.access_key_id}
+        await w.create()
+        assert asyncio.get_running_loop().time() < 1.1
 
 
 async def test_a_provider_that_hangs_does_not_hide_the_refusal():
@@ -550,7 +568,7 @@ async def test_two_dead_keys_are_not_tried_in_turns_for_ever():
                 await w.create()
             assert len(gateway.signed) - before <= 2
             await asyncio.sleep(0.2)
-    assert len(vault.asked) < 20
+    assert len(vault.asked) < asyncio.get_running_loop().time() + 3
     assert len(w.told(*KEY_EVENTS)) < 10
 
 
@@ -639,3 +657,87 @@ async def test_views_of_a_session_share_its_pair():
         await w.create()
         await view.create_gift_card("Acme1X0001", Money("25.00", "USD"))
     assert len(vault.asked) == 1
+
+
+def test_an_age_of_a_provider_that_is_none_is_refused():
+    """Whoever means "never" says math.inf, and hears of it when the session is made."""
+    with pytest.raises(ConfigurationError, match="max_age: seconds of at least 0"):
+        make_session(ScriptedTransport(), credentials=Vault(max_age=-1.0))
+
+
+# Whatever happens
+
+
+PORTAL = st.lists(
+    st.tuples(
+        st.sampled_from(["publish", "activate", "deactivate", "fail", "mend", "slow", "quick"]),
+        st.sampled_from([OLD, NEW]),
+        st.integers(0, 6),
+    ),
+    max_size=25,
+)
+
+
+@examples(150)
+@given(actions=PORTAL, max_age=st.sampled_from([0.0, 1.0, 5.0, 3600.0]), latency=st.sampled_from([0.0, 0.2]))
+def test_a_published_key_that_works_is_found(actions, max_age, latency):
+    """
+    Whatever happened before: a call fails only if no working pair was to be had while it ran.
+
+    The provider is slow at times, fails at times, hands out dead pairs and takes them back; what the
+    session has learnt from all that must never keep it from a pair that is there and works.
+    """
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        vault, gateway = Vault(max_age=max_age), Gateway(OLD, latency=latency)
+        since = 0.0
+        failures: list[tuple[float, float]] = []
+
+        async def call(w: Watched) -> None:
+            begin = loop.time()
+            try:
+                await w.create()
+            except AgcodError:
+                failures.append((begin, loop.time()))
+
+        good: list[tuple[float, float]] = []
+
+        def is_good() -> bool:
+            pair = vault.pair
+            return isinstance(pair, Credentials) and pair.access_key_id in gateway.keys
+
+        async with Watched(vault, gateway) as w, asyncio.TaskGroup() as group:
+            published: Credentials = OLD
+            since = 0.0 if is_good() else -1.0
+            for action, pair, pause in [*actions, ("mend", OLD, 20)]:
+                if since >= 0:
+                    good.append((since, loop.time()))
+                match action:
+                    case "publish":
+                        published = pair
+                        vault.pair = pair if isinstance(vault.pair, Credentials) else vault.pair
+                    case "activate":
+                        gateway.keys = gateway.keys | {pair.access_key_id}
+                    case "deactivate":
+                        gateway.keys = gateway.keys - {pair.access_key_id}
+                    case "fail":
+                        vault.pair = OSError("sealed")
+                    case "mend":
+                        vault.pair = published
+                    case "slow":
+                        vault.latency = 0.4
+                    case _:
+                        vault.latency = 0.0
+                since = loop.time() if is_good() else -1.0
+                for _ in range(pause):
+                    group.create_task(call(w))
+                    await asyncio.sleep(0.3)
+            if since >= 0:
+                good.append((since, loop.time() + 100))
+        # Answers and refusals of before may be under way for a moment.
+        margin = 1.0
+        for begin, end in failures:
+            assert not any(low + margin <= begin and end < high for low, high in good), (begin, end, good)
+
+    run_virtually(main())
