@@ -168,6 +168,8 @@ class Universe:
         self.rewards = self._rewards(self._rng("rewards"))
         weather = self._weather(self._rng("weather"))
         self.network = Network(self.machine, self.emulator, weather, self._rng("network"))
+        self.network.on_sent = self._check_noted
+        self._references: dict[str, str] = {}
         self.state.funds["Acme1"] = _FUNDS if rng.random() < 0.85 else Decimal(rng.randrange(60))
         self.extra_funds = _FUNDS - self.state.funds["Acme1"]
         if self.extra_funds:
@@ -451,6 +453,19 @@ class Universe:
             window = self.state.settings.cancel_window.total_seconds()
             if cancels and self.machine.now - _age(self, cards[0]) < window:
                 self.wrong.append(f"{reward.reference}: handed out after its cancel had left")
+
+    def _check_noted(self, request_id: str) -> None:
+        """What leaves is in the ledger, as something that may have left."""
+        if not isinstance(self.store, MemoryStore):
+            return
+        if request_id not in self._references:
+            names = (one.reference for one in self.rewards if request_id in one.ids(self.network.sent))
+            self._references[request_id] = next(names, "")
+        entry = self.store.peek(self._references[request_id])
+        if entry is None:
+            self.wrong.append(f"{request_id}: sent, and in no ledger")
+        elif entry.request_id == request_id and entry.state in ("planned", "refused"):
+            self.wrong.append(f"{entry.reference}: sent, and {entry.state} in the ledger")
 
     def check_books(self) -> None:
         state = self.state
