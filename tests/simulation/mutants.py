@@ -47,15 +47,15 @@ MUTANTS = (
     Mutant(
         "what is about to be sent is not marked as sent",
         "driver",
-        "return await self.forward(await self._ledger.save(states.mark_sent(entry, now)))",
-        "return await self.forward(states.mark_sent(entry, now))",
+        "return await self.forward(await self._ledger.save(marked))",
+        "return await self.forward(marked)",
     ),
     Mutant(
         "the request id depends on the attempt",
         "driver",
-        "                return await session.create_gift_card(\n                    entry.request_id,",
-        "                return await session.create_gift_card(\n"
-        "                    entry.request_id[:36] + f'{entry.attempts:04d}',",
+        "            return await session.create_gift_card(\n                entry.request_id,",
+        "            return await session.create_gift_card(\n"
+        "                entry.request_id[:36] + f'{entry.attempts:04d}',",
     ),
     Mutant(
         "a timeout counts as not sent",
@@ -145,8 +145,9 @@ MUTANTS = (
     Mutant(
         "a card is handed out although its entry has moved on",
         "driver",
-        "        return await self._ledger.save(states.settle_issued(entry, self._now(), gc_id))",
-        "        settled = states.settle_issued(entry, self._now(), gc_id)\n"
+        "        settled = states.settle_issued(entry, self._now(), gc_id, self._session.signing_time())\n"
+        "        return await self._ledger.save(settled)\n",
+        "        settled = states.settle_issued(entry, self._now(), gc_id, self._session.signing_time())\n"
         "        try:\n            return await self._ledger.save(settled)\n"
         "        except AgcodError:\n            return settled",
     ),

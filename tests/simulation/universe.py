@@ -168,6 +168,8 @@ class Universe:
         self.rewards = self._rewards(self._rng("rewards"))
         weather = self._weather(self._rng("weather"))
         self.network = Network(self.machine, self.emulator, weather, self._rng("network"))
+        self.network.on_sent = self._check_noted
+        self._references: dict[str, str] = {}
         self.state.funds["Acme1"] = _FUNDS if rng.random() < 0.85 else Decimal(rng.randrange(60))
         self.extra_funds = _FUNDS - self.state.funds["Acme1"]
         if self.extra_funds:
@@ -452,6 +454,19 @@ class Universe:
             if cancels and self.machine.now - _age(self, cards[0]) < window:
                 self.wrong.append(f"{reward.reference}: handed out after its cancel had left")
 
+    def _check_noted(self, request_id: str) -> None:
+        """What leaves is in the ledger, as something that may have left."""
+        if not isinstance(self.store, MemoryStore):
+            return
+        if request_id not in self._references:
+            names = (one.reference for one in self.rewards if request_id in one.ids(self.network.sent))
+            self._references[request_id] = next(names, "")
+        entry = self.store.peek(self._references[request_id])
+        if entry is None:
+            self.wrong.append(f"{request_id}: sent, and in no ledger")
+        elif entry.request_id == request_id and entry.state in ("planned", "refused"):
+            self.wrong.append(f"{entry.reference}: sent, and {entry.state} in the ledger")
+
     def check_books(self) -> None:
         state = self.state
         if state.funds["Acme1"] != _FUNDS - self.extra_funds - state.spent("Acme1"):
@@ -567,7 +582,9 @@ class Universe:
             await asyncio.sleep(2000.0)
             states = {entry.reference: entry.state for entry in self.entries}
             for reward in self.rewards:
-                if states.get(reward.reference) == "issued":
+                # Of a crowd, those who have their card are asked by sample.
+                is_asked = not (self.is_crowd and reward.handed_out and reward.number % 4)
+                if is_asked and states.get(reward.reference) == "issued":
                     began = self.machine.steps
                     given = await self.call(issuer, reward, "complete", 60.0)
                     reward.handed_out.append(HandedOut(began, *given))
