@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from .support import Evidence, Exchange, SupportReport
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from .signing import Diagnosis
 
 Outcome = Literal["refused", "unknown", "not_sent"]
 """What is known about the money when a call ends in an error.
@@ -13,6 +17,9 @@ Outcome = Literal["refused", "unknown", "not_sent"]
 ``refused``: this call changed nothing. ``not_sent``: the request never left this machine.
 ``unknown``: the request may have been executed; repeating it with the same id finds out.
 """
+
+StopReason = Literal["asked", "max_total", "max_failures", "funds", "account", "key", "silence"]
+"""Why a campaign ended early."""
 
 
 class AgcodError(Exception):
@@ -35,6 +42,18 @@ class AgcodError(Exception):
         """The id of the request: with it the same call can be repeated or reversed."""
         self.attempts = 0
         """How many attempts the call made, the first one included."""
+        self.evidence: Evidence | None = None
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """What was last sent and answered, masked; None where nothing was sent."""
+        return None if self.evidence is None else self.evidence.exchange
+
+    def support_report(self) -> SupportReport:
+        """Return what the service's support asks for; nothing in it is worth money."""
+        known = {"error": type(self).__name__, "outcome": self.outcome, **vars(self)}
+        facts = {name: value for name, value in known.items() if name not in _NO_FACTS}
+        return SupportReport(summary=str(self), facts=facts, exchange=_last_exchange(self))
 
     def __str__(self) -> str:
         call = " ".join(filter(None, (self.operation, self.request_id)))
@@ -49,10 +68,66 @@ class AgcodError(Exception):
         return self.message
 
 
+_NO_FACTS = frozenset(("message", "evidence", "diagnosis", "response"))
+
+
+def _last_exchange(error: BaseException) -> Exchange | None:
+    """Return the exchange of *error*, or of what it was raised from."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        exchange: Exchange | None = getattr(cause, "exchange", None)
+        if exchange is not None:
+            return exchange
+        cause = cause.__cause__
+    return None
+
+
 class ConfigurationError(AgcodError, ValueError):
     """The caller's input cannot work; nothing was sent. The message names the field and the fix."""
 
     outcome: Outcome = "not_sent"
+
+
+class Problem(NamedTuple):
+    """What is wrong with one line of a file of rewards."""
+
+    line: int
+    """Counted from 1, the header included; of rewards that come from no file, their number."""
+    column: str | None
+    """The field, where one is to blame."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: " + (f"{self.column}: " if self.column else "") + self.reason
+
+
+class InvalidRewards(ConfigurationError):
+    """Rewards that were to be issued in bulk are not in order; nothing was sent. All lines are named."""
+
+    def __init__(
+        self, message: str = "", *, problems: tuple[Problem, ...] = (), count: int = 0, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.problems = problems
+        """The first thousand."""
+        self.count = count
+        """Of all."""
+
+
+class CampaignStopped(AgcodError):
+    """
+    A campaign ended before its last reward: what it had not begun was not sent.
+
+    What it had begun is in the ledger as it stands, and running it again continues.
+    """
+
+    outcome: Outcome = "not_sent"
+
+    def __init__(self, message: str = "", *, reason: StopReason = "asked", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reason: StopReason = reason
 
 
 class CredentialsUnavailable(AgcodError):
@@ -229,17 +304,26 @@ class ServiceError(ResponseError):
         *,
         error_code: str | None = None,
         error_type: str | None = None,
+        signed_at: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
+        self.signed_at = signed_at
+        """
+        The time on the request's signature. Where the service looked further than that, its own clock was
+        within 15 minutes of it.
+        """
         self.error_code = error_code
         """``F100`` to ``F500``, or None for a refusal by the gateway."""
         self.error_type = error_type
         """The name of the error: an open set."""
+        self.diagnosis: Diagnosis | None = None
+        """What was wrong with the signature, the key or the clock, where one of them was refused."""
 
     def _summary(self) -> str:
         codes = ", ".join(filter(None, (self.error_code, f"HTTP {self.http_status}")))
-        return f"{self.error_type or type(self).__name__} ({codes}): {self.message}"
+        text = f"{self.error_type or type(self).__name__} ({codes}): {self.message}"
+        return text if self.diagnosis is None else f"{text} Diagnosis: {self.diagnosis}"
 
 
 class InvalidRequestError(ServiceError):
@@ -297,11 +381,9 @@ class ClockSkewError(ServiceError):
         self,
         message: str = "",
         *,
-        signed_at: datetime | None = None,
         server_date: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
-        self.signed_at = signed_at
         self.server_date = server_date
         """The gateway's clock, from the Date header of its answer."""

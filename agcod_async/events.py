@@ -13,6 +13,7 @@ from .secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from .money import Money
 
@@ -143,6 +144,32 @@ class ActivityIncomplete(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LowFunds(Event):
+    """The funds fell below a threshold; it comes again only after they were back."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    available: Money
+    threshold: Money | None
+    """None where it is the one in days."""
+    average_daily_spend: Money | None
+    """Over the last 14 days, where it is known by now."""
+    days_remaining: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsUnreadable(Event):
+    """A monitor of the funds got no answer, and asks again in *retry_in* seconds."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    operation: str | None
+    error: str
+    """The name of the error's class."""
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewardStep(Event):
     """The issuer took a step with a reward, and the ledger says by now what came of it."""
 
@@ -200,6 +227,58 @@ class ThrottleStoreBack(Event):
     """The shared throttle's store answers again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshed(Event):
+    """Calls are signed with another key pair from now on."""
+
+    key: str
+    """The end of its access key id."""
+    previous: str
+    """The same of the pair before; equal where only the secret is another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshFailed(Event):
+    """The provider fails, or has no fit pair: calls are signed with the last good one until it mends."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    error: str
+    """What is wrong, and where."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRejected(Event):
+    """The gateway does not accept the provider's new pair; calls are signed with the one before it."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAgeing(Event):
+    """The key pair has to be replaced within *days_left* days; told once a day."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOverdue(Event):
+    """The key pair is 180 days old or older: replace it; told once a day."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    days_left: int
+    """0, or how many days ago, negative."""
+
+
 Hook = Callable[[Event], object]
 """Called with every event, in the event loop; what it raises is logged and goes no further."""
 
@@ -208,12 +287,11 @@ class Hooks:
     """Who is told of events: the log, and the hooks of the user."""
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
-        if not isinstance(hooks, Iterable):
-            raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
-        for hook in hooks:
-            if not callable(hook) or iscoroutinefunction(hook):
-                raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
-        self._hooks = tuple(hooks)
+        self._hooks = _checked(hooks)
+
+    def joined_by(self, hooks: Sequence[Hook]) -> Hooks:
+        """Return these and *hooks*."""
+        return Hooks((*self._hooks, *_checked(hooks)))
 
     @property
     def are_watched(self) -> bool:
@@ -228,3 +306,12 @@ class Hooks:
                 hook(event)
             except Exception as exc:  # noqa: BLE001  (a hook never breaks a call)
                 LOGGER.warning("the hook %r raised %s", hook, type(exc).__name__)
+
+
+def _checked(hooks: Sequence[Hook]) -> tuple[Hook, ...]:
+    if not isinstance(hooks, Iterable):
+        raise ConfigurationError("hooks: a sequence of functions is needed, such as [print]")
+    for hook in hooks:
+        if not callable(hook) or iscoroutinefunction(hook):
+            raise ConfigurationError(f"hooks: {hook!r} is no function that can be called with an event")
+    return tuple(hooks)

@@ -8,9 +8,10 @@ from typing import NoReturn, Self, final
 
 _CLAIM_CODE = r"[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4,5}"
 _SENSITIVE = re.compile(
-    rf"(?<![A-Z0-9]){_CLAIM_CODE}(?![A-Z0-9])|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
+    rf"{_CLAIM_CODE}|(?:Credential|Signature|Authorization)\s*[=:]\s*[^\s,]+",
     re.IGNORECASE,
 )
+_LONGEST_CODE = 17
 _MAX_TEXT = 300
 
 
@@ -86,7 +87,18 @@ def mask(text: str) -> str:
 
 def redact(text: str) -> str:
     """Return the first line of *text*, bounded, with whatever looks like a secret masked."""
-    line = text.strip().partition("\n")[0]
-    clean = mask(line[: 4 * _MAX_TEXT])
-    printable = clean if clean.isprintable() else "".join(c if c.isprintable() else " " for c in clean)
-    return printable if len(printable) <= _MAX_TEXT else printable[: _MAX_TEXT - 1] + "…"
+    return masked(text.strip().partition("\n")[0], _MAX_TEXT, lines=False)
+
+
+def masked(text: str, limit: int, *, lines: bool = True) -> str:
+    """
+    Return *text* with whatever looks like a secret masked, free of control characters, of *limit* characters
+    at most; with *lines*, line breaks stay.
+    """
+    clean = mask(text[: 4 * limit])
+    if len(text) > 4 * limit:
+        # The end may be half a code, which looks like nothing.
+        clean = clean[:-_LONGEST_CODE]
+    if not clean.isprintable():
+        clean = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from .errors import ConfigurationError
+from .secret import Secret
+from .signing import SigningSteps
 
 if TYPE_CHECKING:
     from .credentials import Credentials
@@ -131,3 +133,36 @@ class SigV4Signer:
             key = hmac.digest(key, part.encode(), "sha256")
         block = key.ljust(_sha256().block_size, b"\0")
         return _sha256(block.translate(_INNER_PAD)), _sha256(block.translate(_OUTER_PAD))
+
+
+def explain(signed: HTTPRequest) -> SigningSteps:
+    """
+    Return every step behind the signature that *signed* carries, found by the signer that made it.
+
+    Raises:
+        ConfigurationError: the request carries no signature of this kind.
+    """
+    try:
+        _, credential, names, signature = signed.headers["authorization"].split(" ")
+        # From the right: a key id may contain what separates.
+        access_key_id, *parts = credential.removeprefix("Credential=").removesuffix(",").rsplit("/", 4)
+        _, region, service, _ = parts
+        signed_headers = names.removeprefix("SignedHeaders=").removesuffix(",")
+        headers = signed_headers.split(";")
+        date_header: Literal["x-amz-date", "date"] = "x-amz-date" if "x-amz-date" in headers else "date"
+        others = tuple(name for name in headers if name != date_header)
+        signer = SigV4Signer(region, service, date_header=date_header, signed_headers=others)
+        at = datetime.strptime(signed.headers[date_header], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        canonical = signer.canonical_request(signed, at=at)
+    except (KeyError, ValueError):
+        raise ConfigurationError("request: it carries no signature to explain") from None
+    return SigningSteps(
+        request=signed,
+        payload_hash=canonical.rpartition("\n")[2],
+        canonical_request=canonical,
+        credential_scope="/".join(parts),
+        string_to_sign=signer.string_to_sign(canonical, at=at),
+        signed_headers=signed_headers,
+        access_key_id=access_key_id,
+        signature=Secret(signature.removeprefix("Signature=")),
+    )

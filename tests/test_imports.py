@@ -11,21 +11,27 @@ from tests.support.source import MODULES, PACKAGE, clocks_and_dice, foreign_impo
 # The house's map, in reading order: a module imports only from the rows above its own. Subpackages are one
 # name, and free inside.
 LAYERS = [
-    ["_version", "errors", "wire", "secret", "codecs"],
+    ["_version", "wire", "secret", "codecs"],
+    ["signing", "masking"],
+    ["support"],
+    ["errors"],
     ["money", "dates", "endpoints"],
     ["events"],
     ["environment", "model", "refusals"],
     ["checks", "credentials", "clock", "paging"],
     ["signer", "retry", "transport", "throttle"],
+    ["diagnosis"],
     ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
-    ["driver", "receipts"],
+    ["driver", "receipts", "statement"],
     ["drive"],
-    ["issuer"],
+    ["issuer", "reconcile", "funds"],
+    ["bulk"],
     ["__init__"],
     ["emulator", "telemetry"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
@@ -43,7 +49,8 @@ HOMES = {
 WALL_CLOCKS = {"clock", "emulator.clock", "emulator.certificates"}
 
 OPTIONAL = (
-    "aiohttp", "asyncpg", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "opentelemetry",
+    "aiohttp", "asyncpg", "boto3", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "keyring",
+    "opentelemetry",
     "psycopg", "pytest", "redis", "rich", "trustme", "typer", "uvicorn",
 )  # fmt: skip
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
+import pickle
+import shlex
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, strategies as st
 
 from agcod_async import ConfigurationError, Credentials
-from agcod_async.signer import SERVICE, SigV4Signer
+from agcod_async.signer import SERVICE, SigV4Signer, explain
 from agcod_async.wire import HTTPRequest
 from tests.support.properties import examples
 
@@ -356,3 +359,96 @@ def test_the_order_of_signed_headers_does_not_matter():
     assert signer.sign(request(), CREDENTIALS, at=AT) == SigV4Signer("us-east-1").sign(
         request(), CREDENTIALS, at=AT
     )
+
+
+# Explained
+
+
+@examples(150)
+@given(
+    requests(),
+    keys,
+    keys,
+    names,
+    names,
+    moments,
+    st.sampled_from(["x-amz-date", "date"]),
+    st.sampled_from([("accept", "content-type", "host", "x-amz-target"), ("accept", "host")]),
+)
+def test_an_explanation_is_of_the_very_signature(
+    request, key_id, secret, region, service, moment, date_header, signed_headers
+):
+    """Every step leads to the signature that was sent: there is no second signer that could disagree."""
+    credentials = Credentials(key_id, secret)
+    signer = SigV4Signer(region, service, date_header=date_header, signed_headers=signed_headers)
+    at = moment.replace(microsecond=0)
+    signed = signer.sign(request, credentials, at=moment)
+    steps = explain(signed)
+    assert steps.request is signed
+    assert steps.payload_hash == hashlib.sha256(request.body).hexdigest()
+    assert steps.canonical_request == signer.canonical_request(request, at=at)
+    assert steps.credential_scope == signer.credential_scope(at)
+    assert steps.access_key_id == key_id
+    assert steps.signed_headers == ";".join(sorted((*signed_headers, date_header)))
+    hashed = hashlib.sha256(steps.canonical_request.encode()).hexdigest()
+    assert steps.string_to_sign.split("\n")[3] == hashed
+    key = derived_key(secret, f"{at:%Y%m%d}", region, service, "aws4_request")
+    signature = hmac.new(key, steps.string_to_sign.encode(), hashlib.sha256).hexdigest()
+    assert steps.signature.reveal() == signature
+    assert steps.authorization(reveal=True) == signed.headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Basic dXNlcjpwYXNz", "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c"],
+)
+def test_only_a_signed_request_can_be_explained(authorization):
+    """What was not signed here has no steps to show."""
+    headers = {**request().headers, "x-amz-date": "20240131T120000Z"}
+    unsigned = request(
+        headers=headers if authorization is None else {**headers, "authorization": authorization}
+    )
+    with pytest.raises(ConfigurationError, match="request: it carries no signature to explain"):
+        explain(unsigned)
+
+
+def test_the_steps_are_masked_unless_asked():
+    """They are looked at on shared screens, and pasted into tickets."""
+    steps = explain(SigV4Signer("us-east-1").sign(request(), CREDENTIALS, at=AT))
+    signature = steps.signature.reveal()
+    masked, revealed = steps.as_dict(), steps.as_dict(reveal=True)
+    assert list(masked) == [
+        "payload_hash",
+        "canonical_request",
+        "credential_scope",
+        "string_to_sign",
+        "signed_headers",
+        "signature",
+        "headers",
+        "curl",
+    ]
+    assert signature not in f"{masked} {steps!r} {steps}"
+    assert f"{revealed}".count(signature) == 3
+    assert masked["signature"] == "****"
+    assert masked["headers"]["authorization"].endswith("Signature=****")
+    assert {name for name in masked if masked[name] != revealed[name]} == {"signature", "headers", "curl"}
+    with pytest.raises(TypeError, match="refuses pickling"):
+        pickle.dumps(steps)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"partnerId":"Acme1","it\'s":"$HOME `x`"}', "{'注文':\n1}".encode(), b"@file", b""]
+)
+def test_the_curl_line_sends_the_same_request(body):
+    """Pasted into a shell, it must not lose a byte: the signature is over all of them."""
+    signed = SigV4Signer("us-east-1").sign(request(body=body), CREDENTIALS, at=AT)
+    words = shlex.split(explain(signed).curl(reveal=True))
+    sent = words[-1].encode()
+    if words[0] == "echo":
+        assert words[2:6] == ["|", "base64", "-d", "|"]
+        assert sent == b"@-"
+        sent, words = base64.b64decode(words[1]), words[6:]
+    assert sent == body
+    assert words[:5] == ["curl", "-sS", "-X", "POST", signed.origin + signed.path]
+    headers = dict(word.split(": ", 1) for word in words[6:-2:2])
+    assert headers | {"host": "agcod-v2-gamma.amazon.com"} == dict(signed.headers)

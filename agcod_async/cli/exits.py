@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from ..errors import (
     AccountError,
     AgcodError,
+    CampaignStopped,
     ClockSkewError,
     ConfigurationError,
     ConnectFailed,
     CredentialsError,
+    CredentialsUnavailable,
     InvalidRequestError,
     LedgerError,
     OutcomePending,
@@ -78,18 +80,24 @@ _CODES: tuple[tuple[type[AgcodError], ExitCode], ...] = (
     (ConfigurationError, ExitCode.USAGE),
     (LedgerError, ExitCode.LEDGER),
     (CredentialsError, ExitCode.USAGE),
+    (CredentialsUnavailable, ExitCode.USAGE),
     (SignatureError, ExitCode.USAGE),
     (ClockSkewError, ExitCode.USAGE),
     (ThrottlingError, ExitCode.UNAVAILABLE),
 )
 
+# What stops a campaign otherwise is a limit that somebody has set.
+_STOPS: Mapping[str, ExitCode] = {"asked": ExitCode.INTERRUPTED, "silence": ExitCode.UNAVAILABLE}
+
 _FIXES: tuple[tuple[type[AgcodError], str], ...] = (
     (RewardAbandoned, "ask the service's support with this request id, then `agcod cancel` or repeat"),
+    (CampaignStopped, "mend that, and run the same command again: what is issued stays issued, once"),
     (OutcomePending, "repeat the same command, or run `agcod recover`: a reference is never paid twice"),
     (
         CredentialsError,
         "`agcod config` shows where the keys come from; sandbox and production have separate ones",
     ),
+    (CredentialsUnavailable, "`agcod config` shows where the keys come from"),
     (SignatureError, "compare the secret key with the portal; `agcod config` shows where it comes from"),
     (ClockSkewError, "set this machine's clock (NTP), and repeat the command"),
     (ThrottlingError, "somebody else spends the account's rate: repeat the command in a minute"),
@@ -105,6 +113,8 @@ def exit_code_of(error: AgcodError) -> ExitCode:
     """Return how a command ends that ends in *error*."""
     if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
         return ExitCode.PENDING
+    if isinstance(error, CampaignStopped):
+        return _STOPS.get(error.reason, ExitCode.ALERT)
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code

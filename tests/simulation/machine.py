@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from asyncio import events
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
+from multiprocessing import get_context
 from typing import Any
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SPINNING = 20_000
 """Steps without any time passing: more than a universe has use for."""
+
+SWEEP = 100_000
+"""Steps whose garbage fits into memory with ease."""
 
 ENDLESS = 2_000_000
 """Steps of a whole universe."""
@@ -120,6 +126,42 @@ class Machine:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     with suppress(BaseException):
                         task.get_coro().close()  # type: ignore[union-attr]
+            process.tasks.clear()
+        self.forget()
+
+
+@contextmanager
+def swept_late() -> Iterator[Callable[[int], None]]:
+    """
+    Look for garbage between universes only, because each of them is garbage as a whole.
+
+    What it gives is to be told after each universe how many steps there have been so far.
+    """
+    swept = 0
+
+    def sweep(steps: int) -> None:
+        nonlocal swept
+        if steps - swept > SWEEP:
+            swept = steps
+            gc.collect()
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield sweep
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def workers(jobs: int) -> ProcessPoolExecutor:
+    """
+    Return that many processes, each with an interpreter of its own.
+
+    A fork would go on writing whatever is logged into the memory of a test run that nobody reads.
+    """
+    return ProcessPoolExecutor(jobs, get_context("spawn"))
 
 
 class Spinning(Exception):

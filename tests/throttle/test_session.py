@@ -101,6 +101,21 @@ def test_priority_and_max_wait_of_a_session_and_of_a_view():
     assert run_virtually(main()) == [("bulk", 5.0), ("interactive", 5.0), ("bulk", 0.0), ("bulk", 5.0)]
 
 
+def test_the_hooks_of_a_view_hear_of_its_own_calls_alone():
+    """A request's own trace sees that request; the session's hooks see everything."""
+
+    async def main():
+        everything, mine = [], []
+        session = make_session(*[FUNDS] * 2, throttle=RecordingThrottle(), hooks=[everything.append])
+        await session.with_options(hooks=[mine.append]).get_available_funds()
+        await session.get_available_funds()
+        await session.aclose()
+        return everything, mine
+
+    everything, mine = run_virtually(main())
+    assert mine == everything[: len(everything) // 2] != []
+
+
 def test_a_call_that_would_wait_too_long():
     """``max_wait`` is the caller's last word: no retry, nothing sent, and the error says which call."""
 

@@ -29,13 +29,20 @@ from agcod_async import (
     CredentialsError,
     CredentialsProvider,
     CredentialsUnavailable,
+    Diagnosis,
     Endpoint,
     EnvironmentCredentials,
     Event,
+    Exchange,
     FileCredentials,
     GatewayFault,
     Hook,
     InvalidRequestError,
+    KeyAgeing,
+    KeyOverdue,
+    KeyRefreshed,
+    KeyRefreshFailed,
+    KeyRejected,
     LocalThrottle,
     MalformedResponse,
     Money,
@@ -51,6 +58,7 @@ from agcod_async import (
     Secret,
     ServiceError,
     SignatureError,
+    SupportReport,
     SystemFaultError,
     Throttle,
     ThrottlingError,
@@ -59,6 +67,9 @@ from agcod_async import (
     UnknownServiceError,
     UnlistedCurrency,
 )
+from agcod_async.credentials.keyring import KeyringCredentials
+from agcod_async.credentials.secrets_manager import SecretsManagerCredentials
+from agcod_async.diagnosis import diagnose
 from agcod_async.model import (
     ActivateGiftCardResponse,
     ActivationStatusCheckResponse,
@@ -71,7 +82,8 @@ from agcod_async.model import (
     GetAvailableFundsResponse,
     GetGiftCardActivityPageResponse,
 )
-from agcod_async.signer import SigV4Signer
+from agcod_async.signer import SigV4Signer, explain
+from agcod_async.signing import Cause, SigningSteps
 from agcod_async.wire import HTTPRequest, HTTPResponse
 
 assert_type(agcod_async.__version__, str)
@@ -172,6 +184,14 @@ def on_event(event: Event) -> None:
         assert_type(event.error, str)
     elif isinstance(event, ClockCorrected):
         assert_type(event.seconds, float)
+    elif isinstance(event, KeyRefreshed):
+        assert_type((event.key, event.previous), tuple[str, str])
+    elif isinstance(event, KeyRefreshFailed):
+        assert_type((event.key, event.error), tuple[str, str])
+    elif isinstance(event, KeyRejected):
+        assert_type((event.key, event.used), tuple[str, str])
+    elif isinstance(event, KeyAgeing | KeyOverdue):
+        assert_type((event.key, event.days_left), tuple[str, int])
     elif isinstance(event, UnlistedCurrency):
         assert_type(event.currency_code, str)
         assert_type(event.endpoint, str)
@@ -188,6 +208,8 @@ providers: list[CredentialsProvider] = [
     ProfileCredentials("agcod", Path("credentials"), max_age=5.0, check_mode=False),
     CallableCredentials(lambda: Credentials("AKIDEXAMPLE", "secret")),
     CallableCredentials(Vault().get_credentials, max_age=300.0),
+    KeyringCredentials("agcod", max_age=60.0),
+    SecretsManagerCredentials("agcod/live", region_name="us-east-1", endpoint_url=None, max_age=300.0),
 ]
 assert_type(Credentials("A", "s", key_created=datetime.now(UTC)).days_left(datetime.now(UTC)), int | None)
 assert_type(FileCredentials("key.json").load(), Credentials)
@@ -216,8 +238,29 @@ def sign(request: HTTPRequest, pair: Credentials, at: datetime) -> None:
     assert_type(canonical, str)
     assert_type(signer.string_to_sign(canonical, at=at), str)
     assert_type(signer.credential_scope(at), str)
+    steps = explain(signer.sign(request, pair, at=at))
+    assert_type(steps, SigningSteps)
+    assert_type(steps.signature, Secret)
+    assert_type(steps.as_dict(reveal=True), dict[str, object])
+    assert_type(steps.curl(), str)
     assert_type(pair.access_key_id, str)
     assert_type(pair.secret_access_key, Secret)
+
+
+# Explanations
+
+
+def explained(error: AgcodError, refused: SignatureError) -> None:
+    assert_type(refused.diagnosis, Diagnosis | None)
+    assert_type(diagnose("text"), Diagnosis)
+    assert_type(diagnose("text").cause, Cause)
+    assert_type(diagnose("text").text, str)
+    assert_type(error.exchange, Exchange | None)
+    report = error.support_report()
+    assert_type(report, SupportReport)
+    assert_type(report.text(), str)
+    assert_type(report.json(), str)
+    SupportReport(summary="abandoned", facts={"reference": "order-4711", "since": datetime.now(UTC)})
 
 
 # Sessions
@@ -229,6 +272,7 @@ async def sessions() -> None:
         credentials=Credentials("AKIDEXAMPLE", "secret"),
         endpoint=Endpoint.NA_SANDBOX,
         wire_format="xml",
+        credentials_timeout=2.0,
         timeout=6.0,
         retry=policy,
         throttle=throttles[0],
@@ -296,6 +340,7 @@ async def accounts(session: AgcodSession, start: datetime, end: datetime) -> Non
         assert_type(record.activity_time, datetime | None)
         assert_type(record.is_real_op, bool | None)
         assert_type(record.card_value, Money | None)
+    assert_type(await session.key_days_left(), int | None)
     funds = await session.get_available_funds()
     assert_type(funds, GetAvailableFundsResponse)
     assert_type(funds.available_funds, Money | None)
