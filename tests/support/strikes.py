@@ -65,7 +65,7 @@ class Strikes:
             thrown = None
             try:
                 yield waited
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001  (passed on, whatever it is)
                 thrown = exc
 
     def _count(self) -> None:
