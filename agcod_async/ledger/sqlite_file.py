@@ -125,7 +125,9 @@ class SQLiteFile:
 
     def failure(self, exc: Exception, outcome: Outcome = "not_sent") -> LedgerError:
         """Return *exc* as our error, with its advice."""
-        name = getattr(exc, "sqlite_errorname", None) or _NAMES.get(getattr(exc, "errno", None), "")
+        name = getattr(exc, "sqlite_errorname", None) or ""
+        if isinstance(exc, OSError):
+            name = _NAMES.get(exc.errno or 0, "")
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), None)
         return LedgerError(f"ledger {self.path}: {advice or exc}", outcome=outcome)
 

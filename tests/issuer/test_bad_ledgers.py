@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written, a ledger of tomorrow: told before money moves, and survived after."""
+"""A disk that is full or read-only, a ledger of tomorrow: told before money moves, and survived after."""
 
 from __future__ import annotations
 
