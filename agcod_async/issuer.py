@@ -224,6 +224,22 @@ class Issuer:
             await asyncio.sleep(_POLL)
         return Receipt.of(entry)
 
+    async def finish(self, *, within: float) -> None:
+        """
+        Wait for the steps that are under way, at most *within* seconds; then they are cancelled.
+
+        For whoever is about to close the session and the ledger after a budget has ended, or a caller was
+        cancelled: a step that ends by itself leaves no lease behind, for which the next one had to wait.
+        """
+        tasks = [drive.task for drive in self._drives.values()]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=within)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     # Driving one reference
 
     async def _issue(self, intent: Intent, on_unknown: OnUnknown | None, budget: float | None) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .dates import parse_http_date
@@ -145,7 +145,7 @@ def facts_of(response: HTTPResponse) -> dict[str, Any]:
 
 def signing_time(headers: Mapping[str, str]) -> datetime:
     """Return the moment a request was signed for."""
-    return datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(headers["x-amz-date"])
 
 
 def _kind(verdict: Verdict, http_status: int) -> type[ResponseError]:

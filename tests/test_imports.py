@@ -25,11 +25,13 @@ LAYERS = [
     ["session", "ledger", "cadence"],
     ["driver", "receipts", "statement"],
     ["drive"],
-    ["issuer", "reconcile"],
+    ["issuer", "reconcile", "funds"],
+    ["bulk"],
     ["__init__"],
     ["emulator", "telemetry"],
-    ["testing"],
+    ["testing", "demo"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
@@ -47,7 +49,8 @@ HOMES = {
 WALL_CLOCKS = {"clock", "emulator.clock", "emulator.certificates"}
 
 OPTIONAL = (
-    "aiohttp", "asyncpg", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "opentelemetry",
+    "aiohttp", "asyncpg", "boto3", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "keyring",
+    "opentelemetry",
     "psycopg", "pytest", "redis", "rich", "trustme", "typer", "uvicorn",
 )  # fmt: skip
 

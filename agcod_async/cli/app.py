@@ -10,7 +10,7 @@ import typer
 from .._version import __version__
 from ..errors import AgcodError
 from ..events import LOGGER
-from . import account, configuration, doctor, rewards, scratchpad
+from . import account, balances, cards, configuration, doctor, emulation, recovery, rewards, scratchpad
 from .command import Invocation
 from .exits import CommandError, ExitCode, described
 from .output import Output
@@ -19,7 +19,7 @@ from .process import Process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GROUPS = (rewards, account, scratchpad, doctor, configuration)
+GROUPS = (rewards, cards, balances, recovery, account, scratchpad, doctor, emulation, configuration)
 """The modules of commands, in the order of the help: each has an ``app``."""
 
 # What typer raises for a command line that cannot be parsed; where that class lives depends on its version.
@@ -30,7 +30,6 @@ def build() -> typer.Typer:
     """Return the command line with the commands of every group."""
     app = typer.Typer(
         name="agcod",
-        add_completion=False,
         rich_markup_mode=None,
         # Its pretty tracebacks show local variables: keys and codes.
         pretty_exceptions_enable=False,
@@ -71,6 +70,8 @@ def run(arguments: Sequence[str] | None = None, process: Process | None = None) 
     except (KeyboardInterrupt, EOFError):
         output.note("Stopped.")
         return ExitCode.INTERRUPTED
+    except SystemExit as end:
+        return int(end.code or ExitCode.OK)
     except BrokenPipeError:
         return _quiet(process)
     except Exception as error:  # noqa: BLE001  (whatever it is, no traceback with a key in it)

@@ -14,16 +14,13 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias, get_type_h
 import typer
 
 from ..errors import AgcodError
-from .context import CommandContext
+from .context import GRACE, CommandContext
 from .exits import CommandError, ExitCode, described
 from .output import Output
 from .process import Process
 
 P = ParamSpec("P")
 Command: TypeAlias = Callable[Concatenate[CommandContext, P], Coroutine[Any, Any, ExitCode | None]]
-
-GRACE = 15.0
-"""Seconds that what is in flight has to end after the first Ctrl-C: more than one attempt may take."""
 
 OUTPUT: Mapping[str, Any] = {
     "json": Annotated[
@@ -163,11 +160,12 @@ async def _supervised(
 
 def _stop(context: CommandContext, task: asyncio.Future[ExitCode | None]) -> None:
     if context.stopping.is_set():
+        context.patience = 0.0
         task.cancel()
         return
     context.stopping.set()
     context.output.note("Stopping: what is in flight ends first. Ctrl-C again stops at once.")
-    asyncio.get_running_loop().call_later(GRACE, task.cancel)
+    asyncio.get_running_loop().call_later(GRACE, _stop, context, task)
 
 
 @contextmanager

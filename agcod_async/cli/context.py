@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Self, TypeVar
+from contextlib import AsyncExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Self
 
 from ..environment import configure_log
 from .exits import CommandError
-from .keys import provider_from
+from .keys import keys_from
 from .settings import Settings, load, spends_real_money
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .output import Output, Record
     from .process import Process
 
-T = TypeVar("T")
+GRACE = 15.0
+"""Seconds that what is in flight has to end after the first Ctrl-C: more than one attempt may take."""
 
 
 class CommandContext:
@@ -43,6 +44,8 @@ class CommandContext:
         self.output = output
         self.stopping = asyncio.Event()
         """Set by the first Ctrl-C: finish what is in flight, and begin nothing new."""
+        self.patience = GRACE
+        """Seconds that what is in flight may take when the command ends; 0 when it is to stop at once."""
         self._flags = flags
         self._stack = AsyncExitStack()
         self._settings: Settings | None = None
@@ -71,13 +74,13 @@ class CommandContext:
             settings, environ = self.settings, self.process.environ
             configure_log(environ)
             endpoint, partner_id = self.endpoint, settings.require("partner_id")
-            provider = provider_from(environ)
+            keys = keys_from(settings, environ)
             throttle = throttle_from(environ, partner_id, endpoint, ())
             if throttle is not None:
                 self._stack.push_async_callback(throttle.aclose)
             session = AgcodSession(
                 partner_id,
-                provider,
+                keys.provider,
                 endpoint,
                 wire_format=settings.wire_format,
                 timeout=settings.timeout,
@@ -98,14 +101,17 @@ class CommandContext:
         """Return an issuer over :meth:`session` and :meth:`ledger`."""
         from ..issuer import Issuer
 
-        session = await self.session()
-        return Issuer(
-            session,
-            await self.ledger(),
-            on_unknown=on_unknown,
-            budget=budget,
-            ceiling=self.settings.ceiling,
-        )
+        session, ledger = await self.session(), await self.ledger()
+        issuer = Issuer(session, ledger, on_unknown=on_unknown, budget=budget, ceiling=self.settings.ceiling)
+        # Before session and ledger are closed, what is in flight gets its answer.
+        self._stack.push_async_callback(lambda: issuer.finish(within=self.patience))
+        return issuer
+
+    async def stopped_within(self, seconds: float) -> bool:
+        """Wait for *seconds*, or until the first Ctrl-C, and return whether that came."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        return self.stopping.is_set()
 
     def confirm(self, what: str, facts: Record, *, total: str) -> None:
         """

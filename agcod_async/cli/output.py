@@ -86,6 +86,11 @@ class Output:
         for record in records:
             writer.writerow([csv_cell(_plain(record.get(column))) for column in columns])
 
+    def text(self, line: str) -> None:
+        """Tell a person a line of the result; programs have records."""
+        if not self.is_json:
+            self._print(self._stdout, printable(line))
+
     def note(self, text: str) -> None:
         """Say something by the way."""
         if self.is_json:

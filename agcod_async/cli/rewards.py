@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from .command import SPENDING, command
 from .context import CommandContext
 from .exits import CommandError
 from .undoing import undo
-from .values import Amount, Currency, Reference, Wait, receipt_record
+from .values import Amount, Currency, OnUnknown, ProductType, ProgramId, Reference, Wait, receipt_record
 
 if TYPE_CHECKING:
     from ..receipts import IssuedGiftCard
@@ -45,15 +45,9 @@ async def create(
     external_reference: Annotated[
         str | None, typer.Option("--external-reference", metavar="TEXT", help="Your own text at the service.")
     ] = None,
-    program_id: Annotated[
-        str | None, typer.Option("--program-id", metavar="ID", help="For resellers.")
-    ] = None,
-    product_type: Annotated[
-        str | None, typer.Option("--product-type", metavar="TYPE", help="For product vouchers.")
-    ] = None,
-    on_unknown: Annotated[
-        Literal["complete", "replace", "undo"], typer.Option(help="What to do if no answer can be had.")
-    ] = "complete",
+    program_id: ProgramId = None,
+    product_type: ProductType = None,
+    on_unknown: OnUnknown = "complete",
     wait: Wait = 60.0,
 ) -> None:
     """

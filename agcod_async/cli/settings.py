@@ -42,6 +42,7 @@ FIELDS = (
     Field("ledger", "AGCOD_LEDGER", "file or PostgreSQL URL of the ledger", has_flag=True, is_path=True),
     Field("ceiling", "AGCOD_CEILING", "no single reward may be worth more, such as 100.00 USD"),
     Field("credentials_file", "AGCOD_CREDENTIALS_FILE", "key pair, in a file of mode 0600", is_path=True),
+    Field("credentials_profile", "AGCOD_PROFILE", "key pair, in a profile of the AWS tools"),
     Field("keyring", "AGCOD_KEYRING", "service name of the key pair in the system's keyring"),
 )
 _BY_NAME = {field.name: field for field in FIELDS}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import string
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 if TYPE_CHECKING:
     from ..money import Money
     from ..receipts import Receipt
+    from ..session import AgcodSession
     from .output import Record
 
 Reference: TypeAlias = Annotated[
@@ -21,6 +23,21 @@ Currency: TypeAlias = Annotated[str, typer.Argument(metavar="CURRENCY", help="Su
 Wait: TypeAlias = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="For an unsettled reward; then exit code 5.")
 ]
+OnUnknown: TypeAlias = Annotated[
+    Literal["complete", "replace", "undo"],
+    typer.Option("--on-unknown", help="What to do if no answer can be had."),
+]
+ProgramId: TypeAlias = Annotated[
+    str | None, typer.Option("--program-id", metavar="ID", help="For resellers.")
+]
+ProductType: TypeAlias = Annotated[
+    str | None, typer.Option("--product-type", metavar="TYPE", help="For product vouchers.")
+]
+
+RECEIPT_COLUMNS = (
+    "reference", "kind", "state", "amount", "currency", "gc_id", "request_id", "last_error",
+)  # fmt: skip
+"""What a table of receipts shows of :func:`receipt_record`."""
 
 
 def receipt_record(receipt: Receipt) -> Record:
@@ -43,3 +60,8 @@ def money_record(value: Money | None, name: str = "amount") -> Record:
     if value is None:
         return {name: None, "currency": None}
     return {name: Decimal(str(value).partition(" ")[0]), "currency": value.currency_code}
+
+
+def fresh_id(session: AgcodSession) -> str:
+    """Return a request id for a question: what is asked twice costs nothing."""
+    return session.partner_id + "".join(session.rng.choices(string.ascii_letters + string.digits, k=16))

@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
+import json
 import secrets
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -23,15 +24,18 @@ from .state import Partner
 from .store import StateFile
 from .throttle import Rate, Throttle
 
+PROGRAM = "python -m agcod_async.emulator"
 _SAVE_EVERY = 1.0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(
-        prog="python -m agcod_async.emulator",
-        description="Emulate Amazon's Gift Card Incentives gateway on loopback.",
-        epilog="It is a model of the public facts about the service, not Amazon: its cards buy nothing.",
+        prog=program,
+        usage="%(prog)s [OPTIONS]",
+        description="Emulate Amazon's Gift Card Incentives gateway on loopback. "
+        "It is a model of the public facts, not Amazon: its cards buy nothing.",
+        epilog="Example: %(prog)s --port 8443 --funds 500 --state gateway.json",
     )
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, default=8443, help="0 takes a free one (default: %(default)s)")
@@ -70,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         "--control-port", type=int, help="serve the control API on this port; 0 takes a free one"
     )
     options.add_argument("--control-token", help="its token; made up and printed by default")
+    options.add_argument("--json", action="store_true", help="print the variables as one line of JSON")
     return options
 
 
@@ -128,14 +133,20 @@ async def run(options: argparse.Namespace, show: Callable[[str], None]) -> None:
             environment["AGCOD_CA_FILE"] = str(options.ca_file)
         if server.control_url:
             environment |= {"AGCOD_CONTROL_URL": server.control_url, "AGCOD_CONTROL_TOKEN": token}
-        for name, value in environment.items():
-            show(f"export {name}={shlex.quote(value)}")
-        show(f"# {server.url} is a model of the public facts, not Amazon. Ctrl-C ends it.")
+        for line in _announced(server.url, environment, as_json=options.json):
+            show(line)
         try:
             await _keep(emulator, file)
         finally:
             if file and (books := file.changes(emulator.state)):
                 file.write(books)
+
+
+def _announced(url: str, environment: Mapping[str, str], *, as_json: bool) -> list[str]:
+    if as_json:
+        return [json.dumps(environment)]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return [*exports, f"# {url} is a model of the public facts, not Amazon. Ctrl-C ends it."]
 
 
 async def _keep(emulator: Emulator, file: StateFile | None) -> None:
@@ -159,9 +170,11 @@ async def _main(options: argparse.Namespace, show: Callable[[str], None]) -> Non
         await task
 
 
-def main(arguments: Sequence[str] | None = None, show: Callable[[str], None] = _show) -> int:
+def main(
+    arguments: Sequence[str] | None = None, show: Callable[[str], None] = _show, *, program: str = PROGRAM
+) -> int:
     """Run the command; 2 for what it cannot do."""
-    options = parser().parse_args(arguments)
+    options = parser(program).parse_args(arguments)
     try:
         asyncio.run(_main(options, show))
     except (ValueError, OSError) as wrong:

@@ -19,9 +19,8 @@ from agcod_async.cli.output import Output
 from agcod_async.cli.process import Process
 from agcod_async.emulator import Emulator, Fault, FaultKind, Key
 from agcod_async.errors import SignatureError
-from agcod_async.ledger import SQLiteLedger
 from agcod_async.signing import Diagnosis
-from tests.support.server import ScriptedServer, raw
+from tests.support.server import ScriptedServer
 from tests.test_diagnosis import LINES, refusal, with_line
 
 from .world import Stream, serving

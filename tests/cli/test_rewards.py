@@ -118,7 +118,7 @@ def test_a_refusal_says_what_to_do(cli, emulator):
 def test_an_open_outcome_is_not_an_error_of_the_reward(cli, emulator):
     """Exit code 5, and the same command goes on where it stood."""
     emulator.faults.arm(Fault(FaultKind.RESEND_AFTER))
-    result = cli(*REWARD, "--yes", "--wait", "0.01")
+    result = cli(*REWARD, "--yes", "--wait", "0.5")
     assert (result.code, result.error["reference"]) == (5, "order-4711")
     assert result.error["request_id"] == _id(emulator)
     emulator.faults.clear()

@@ -523,3 +523,12 @@ async def test_entries_travel(ledger):
     assert msgspec.json.decode(msgspec.json.encode(entry), type=type(entry)) == entry
     assert "amz1" not in repr(entry)
     assert "order-1" in repr(entry)
+
+
+async def test_many_entries_are_found_at_once(ledger):
+    """A campaign looks its rewards up by the thousand; what is not there is left out."""
+    planned = await ledger.plan([order(f"row-{number}") for number in range(2000)], payer=PAYER)
+    found = await ledger.find([*(f"row-{number}" for number in range(1999, -1, -2)), "missing", "row-1"])
+    assert found == {entry.reference: entry for entry in planned[1::2]}
+    assert await ledger.find([]) == {}
+    assert await ledger.get("missing") is None

@@ -1,0 +1,43 @@
+"""Physical cards: `activate`, `deactivate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..money import Money, payable
+from .command import SPENDING, command
+from .context import CommandContext
+from .undoing import undo
+from .values import Amount, Currency, OnUnknown, ProductType, ProgramId, Reference, Wait, receipt_record
+
+app = typer.Typer()
+
+
+@command(app, options=SPENDING, examples=("agcod activate till-7-0001 1234567890123456789 25.00 USD",))
+async def activate(
+    context: CommandContext,
+    reference: Reference,
+    card_number: Annotated[str, typer.Argument(metavar="CARD_NUMBER", help="The 19 digits of the card.")],
+    amount: Amount,
+    currency: Currency,
+    program_id: ProgramId = None,
+    product_type: ProductType = None,
+    on_unknown: OnUnknown = "complete",
+    wait: Wait = 60.0,
+) -> None:
+    """Put an amount on a physical card, once: the same REFERENCE never charges twice."""
+    value = payable("AMOUNT", Money(amount, currency))
+    issuer = await context.issuer(on_unknown=on_unknown, budget=wait)
+    context.confirm("Activate a card", {"reference": reference, "card_number": card_number}, total=str(value))
+    receipt = await issuer.activate(
+        reference, card_number, value, program_id=program_id, product_type=product_type
+    )
+    context.output.result(receipt_record(receipt))
+
+
+@command(app, options=SPENDING, examples=("agcod deactivate till-7-0001",))
+async def deactivate(context: CommandContext, reference: Reference, wait: Wait = 60.0) -> None:
+    """Take the activation of a physical card back: the card awaits activation again."""
+    await undo(context, reference, "activate", wait)
