@@ -304,9 +304,15 @@ class ServiceError(ResponseError):
         *,
         error_code: str | None = None,
         error_type: str | None = None,
+        signed_at: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
+        self.signed_at = signed_at
+        """
+        The time on the request's signature. Where the service looked further than that, its own clock was
+        within 15 minutes of it.
+        """
         self.error_code = error_code
         """``F100`` to ``F500``, or None for a refusal by the gateway."""
         self.error_type = error_type
@@ -375,11 +381,9 @@ class ClockSkewError(ServiceError):
         self,
         message: str = "",
         *,
-        signed_at: datetime | None = None,
         server_date: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
-        self.signed_at = signed_at
         self.server_date = server_date
         """The gateway's clock, from the Date header of its answer."""

@@ -111,7 +111,7 @@ def refusal(
     kind = _kind(verdict, response.status)
     if not issubclass(kind, ServiceError):
         return kind(redact(verdict.text or "no verdict in the body"), **facts)
-    facts |= {"error_code": verdict.error_code, "error_type": verdict.error_type}
+    facts |= {"error_code": verdict.error_code, "error_type": verdict.error_type, "signed_at": signed_at}
     server_date = parse_http_date(response.headers.get("date"))
     # A stale signature may be refused under another name.
     if (
@@ -121,7 +121,7 @@ def refusal(
     ):
         kind = ClockSkewError
     if kind is ClockSkewError:
-        facts |= {"signed_at": signed_at, "server_date": server_date}
+        facts["server_date"] = server_date
     # Only the first line, which redact() keeps: a signature's refusal goes on to quote the whole request.
     return kind(redact(verdict.text or ""), **facts)
 

@@ -19,7 +19,7 @@ from .credentials import CredentialsProvider, Keys, credentials_from
 from .dates import wire_date
 from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
-from .errors import ConfigurationError, CredentialsError, SignatureError
+from .errors import ConfigurationError, CredentialsError, SignatureError, ThrottleTimeout
 from .events import Hook, Hooks, UnlistedCurrency
 from .lifetime import Lifetime
 from .money import Money, payable
@@ -65,6 +65,7 @@ class _CallOptions(NamedTuple):
 
     priority: Priority
     max_wait: float | None
+    sign_by: datetime | None = None
 
 
 class AgcodSession:
@@ -184,19 +185,38 @@ class AgcodSession:
         return session
 
     def with_options(
-        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+        self,
+        *,
+        priority: Priority | None = None,
+        max_wait: float | None = None,
+        sign_by: datetime | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
 
-        The *hooks* are told of what happens in the view's own calls, besides those of the session.
+        Args:
+            priority: see :class:`AgcodSession`.
+            max_wait: see :class:`AgcodSession`.
+            sign_by:
+                no attempt is signed later than this, by the clock that signs; what would be, because it
+                waited or its process stood still, ends in a ThrottleTimeout.
+            hooks: are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
-        options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
+        options = _CallOptions(
+            priority or mine.priority,
+            mine.max_wait if max_wait is None else max_wait,
+            sign_by or mine.sign_by,
+        )
         vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
+
+    def signing_time(self) -> datetime:
+        """Return the time that signatures bear: this machine's, as the gateway has corrected it."""
+        return self._clock.now()
 
     # Gift cards
 
@@ -461,7 +481,7 @@ class AgcodSession:
 
     async def _call(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> R:
         clock = self._lifetime.loop().time
-        priority, max_wait = self._options
+        priority, max_wait, sign_by = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
         with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
@@ -475,7 +495,10 @@ class AgcodSession:
                     self._lifetime.check()
                     # Signed last, because a signature is only good for minutes, and with the newest pair.
                     call.signed_with = credentials = self._keys.current()
-                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    at = self._clock.now()
+                    if sign_by is not None and at > sign_by:
+                        raise ThrottleTimeout("it is too late to send this: it waited too long for its turn")
+                    signed = self._signer.sign(request, credentials, at=at)
                     call.request, call.response = signed, None
                     sent = clock()
                     call.response = response = await self._transport.send(signed)

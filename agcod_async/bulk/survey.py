@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from ..issuer import Ceilings
 from ..ledger import Entry, Intent, State
 from ..ledger.planning import disagreement
 from ..money import Money
@@ -50,6 +51,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """How many of them this run would begin, or continue."""
     funds: Money | None = None
     """None in the sandbox, which never tells, and where it was not asked."""
+    key_days_left: int | None = None
+    """Days until the key has to be replaced, where its age is known."""
 
 
 def is_open(entry: Entry, *, retry_refused: bool) -> bool:
@@ -71,6 +74,7 @@ class Survey:
 
     Args:
         retry_refused: whether what was refused is to be tried again.
+        ceiling: no single reward may be worth more.
     """
 
     def __init__(
@@ -81,12 +85,16 @@ class Survey:
         currencies: Collection[str],
         *,
         retry_refused: bool,
+        ceiling: Money | None,
     ) -> None:
         self._source = source
         self._ledger = ledger
         self._payer = payer
         self._currencies = currencies
         self._retry_refused = retry_refused
+        self._ceilings = Ceilings(ceiling, None)
+        self.is_done = False
+        """Whether everything was read and found in order."""
         self._repeats = Repeats()
         self._has_new: list[bool] = []
         """For each chunk: whether the ledger did not know all of it."""
@@ -105,8 +113,7 @@ class Survey:
         tally = Tally()
         async for _, chunk in self._chunks(problems):
             self._repeats.collect(chunk.intents)
-            if not problems.count:
-                await self._count(chunk, tally, problems)
+            await self._count(chunk, tally, problems)
         problems.check(self._source.name)
         if await self._find_repeats(problems):
             problems.check(self._source.name)
@@ -114,6 +121,7 @@ class Survey:
             async for _, chunk in self._chunks(problems):
                 await self._count(self._repeats.without(chunk), tally, problems)
         self._has_new, self._has_open = tally.has_new, tally.has_open
+        self.is_done = True
         return tally.outlook(len(self._repeats))
 
     async def new_rewards(self) -> AsyncGenerator[list[Intent], None]:
@@ -157,6 +165,8 @@ class Survey:
         has_new = has_open = False
         for line, intent in zip(chunk.lines, chunk.intents, strict=True):
             entry = found.get(intent.reference)
+            if reason := self._too_much(intent):
+                problems.note(line, "amount", reason)
             if entry is None:
                 has_new = has_open = True
                 tally.count("new", intent.value, is_open=True)
@@ -168,6 +178,13 @@ class Survey:
             tally.count(entry.state, intent.value, is_open=to_do)
         tally.has_new.append(has_new)
         tally.has_open.append(has_open)
+
+    def _too_much(self, intent: Intent) -> str | None:
+        try:
+            self._ceilings.check(intent)
+        except ConfigurationError as wrong:
+            return wrong.message
+        return None
 
     async def _find_repeats(self, problems: Problems) -> bool:
         for suspects in self._repeats.suspects():

@@ -22,7 +22,7 @@ from ..retry import RetryPolicy
 from ..session import AgcodSession
 from ..transport import tls_context
 from .exits import CommandError, ExitCode, exit_code_of, fix_for
-from .keys import key_records, provider_from
+from .keys import keys_from
 from .settings import masked
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "warning", "failed", "skipped"]
 
 _WORRYING_SKEW = timedelta(seconds=60)
+_WORRYING_DAYS = 30
 _SLOW_DISK = 0.1
 _MAX_HEAD = 65_536
 
@@ -106,9 +107,7 @@ class Checkup:
         return self._context.settings.values[name].source
 
     def _keys(self) -> str:
-        environ = self._context.process.environ
-        provider_from(environ)
-        return ", ".join(dict.fromkeys(f"{row['source']}" for row in key_records(environ)))
+        return keys_from(self._context.settings, self._context.process.environ).source
 
     # Network
 
@@ -174,6 +173,7 @@ class Checkup:
 
     async def _account(self) -> AsyncIterator[Finding]:
         session = await self._context.session()
+        yield _age(await session.key_days_left())
         try:
             response = await session.get_available_funds()
         except (SignatureError, CredentialsError, ClockSkewError) as error:
@@ -203,7 +203,7 @@ class Checkup:
         settings = self._context.settings
         async with AgcodSession(
             settings.require("partner_id"),
-            provider_from(self._context.process.environ),
+            keys_from(settings, self._context.process.environ).provider,
             sandbox,
             timeout=settings.timeout,
             retry=RetryPolicy(max_attempts=1),
@@ -213,6 +213,20 @@ class Checkup:
             except AgcodError:
                 return False
         return True
+
+
+def _age(days_left: int | None) -> Finding:
+    if days_left is None:
+        says = "unknown: AGCOD_KEY_CREATED tells when the key was made"
+        return Finding(check="key age", state="skipped", says=says)
+    if days_left > _WORRYING_DAYS:
+        return Finding(check="key age", state="ok", says=f"{days_left} days until it is to be replaced")
+    fix = "make a second key in the portal, and replace this one with it"
+    if days_left > 0:
+        says = f"{days_left} days until it is to be replaced"
+    else:
+        says = f"to be replaced since {-days_left} days"
+    return Finding(check="key age", state="warning", says=says, fix=fix)
 
 
 def _sandbox_of(endpoint: Endpoint) -> Endpoint | None:

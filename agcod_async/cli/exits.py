@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import (
     AccountError,
     AgcodError,
+    CampaignStopped,
     ClockSkewError,
     ConfigurationError,
     ConnectFailed,
@@ -85,8 +86,12 @@ _CODES: tuple[tuple[type[AgcodError], ExitCode], ...] = (
     (ThrottlingError, ExitCode.UNAVAILABLE),
 )
 
+# What stops a campaign otherwise is a limit that somebody has set.
+_STOPS: Mapping[str, ExitCode] = {"asked": ExitCode.INTERRUPTED, "silence": ExitCode.UNAVAILABLE}
+
 _FIXES: tuple[tuple[type[AgcodError], str], ...] = (
     (RewardAbandoned, "ask the service's support with this request id, then `agcod cancel` or repeat"),
+    (CampaignStopped, "mend that, and run the same command again: what is issued stays issued, once"),
     (OutcomePending, "repeat the same command, or run `agcod recover`: a reference is never paid twice"),
     (
         CredentialsError,
@@ -124,6 +129,8 @@ def exit_code_of(error: AgcodError) -> ExitCode:
     """Return how a command ends that ends in *error*."""
     if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
         return ExitCode.PENDING
+    if isinstance(error, CampaignStopped):
+        return _STOPS.get(error.reason, ExitCode.ALERT)
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code

@@ -8,18 +8,26 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
 
 from .escapes import csv_cell, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from rich.console import Console
 
 Cell: TypeAlias = str | int | Decimal | datetime | None
 Record: TypeAlias = Mapping[str, Cell]
 """One result: names in snake_case to plain values. Tables, JSON and CSV show the same records."""
+
+
+class Advance(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, done: int, label: str = ..., /) -> None:
+        """So many are done."""
+        ...
 
 
 class Output:
@@ -117,14 +125,14 @@ class Output:
         return stdin.readline().strip()
 
     @contextmanager
-    def progress(self, label: str, *, total: int | None) -> Generator[Callable[[int], None]]:
+    def progress(self, label: str, *, total: int | None) -> Generator[Advance]:
         """
         Show a bar on a terminal while the body runs; *total* None shows only that something moves.
 
-        Yields a function that takes how many are done by now.
+        Yields a function that takes how many are done by now, and if one likes another label.
         """
         if self.is_json or not self._stderr.isatty():
-            yield lambda _: None
+            yield _advance_nothing
             return
         from rich.progress import (
             BarColumn,
@@ -143,8 +151,12 @@ class Output:
         with Progress(*columns, console=self._console(self._stderr), transient=True) as bar:
             task = bar.add_task(printable(label), total=total)
             self._live = bar.console
+
+            def advance(done: int, label: str = label, /) -> None:
+                bar.update(task, completed=done, description=printable(label))
+
             try:
-                yield lambda done: bar.update(task, completed=done)
+                yield advance
             finally:
                 self._live = None
 
@@ -165,6 +177,10 @@ class Output:
         from rich.console import Console
 
         return Console(file=stream, markup=False, emoji=False, highlight=False)
+
+
+def _advance_nothing(_: int, __: str = "", /) -> None:
+    pass
 
 
 def _label(name: str) -> str:

@@ -12,7 +12,6 @@ import typer
 
 from .. import codecs
 from ..clock import utc_now
-from ..credentials import credentials_of
 from ..dates import parse_date
 from ..model import OPERATIONS
 from ..protocol import Protocol
@@ -20,7 +19,7 @@ from ..signer import SigV4Signer, explain
 from .command import ASKING, command
 from .context import CommandContext
 from .exits import CommandError
-from .keys import provider_from
+from .keys import keys_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +71,7 @@ async def sign(
         if json_body is None
         else _protocol(context, codecs.JSON).carrying(chosen, _body(context, json_body))
     )
-    credentials = await credentials_of(provider_from(context.process.environ))
+    credentials = await keys_from(context.settings, context.process.environ).provider.get_credentials()
     signed = SigV4Signer(context.endpoint.region).sign(request, credentials, at=_moment(at))
     context.output.document(explain(signed).as_dict(reveal=reveal))
     if not reveal:

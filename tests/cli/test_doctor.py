@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import socketserver
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,12 +24,14 @@ from agcod_async.cli.process import Process
 from agcod_async.emulator import Emulator, Fault, FaultKind, Key
 from agcod_async.errors import SignatureError
 from agcod_async.signing import Diagnosis
-from tests.support.server import ScriptedServer
 from tests.test_diagnosis import LINES, refusal, with_line
 
 from .world import Stream, serving
 
-CHECKS = ["partner id", "endpoint", "keys", "disk", "ledger", "dns", "tls", "clock", "signature", "funds"]
+CHECKS = [
+    *("partner id", "endpoint", "keys", "disk", "ledger"),
+    *("dns", "tls", "clock", "key age", "signature", "funds"),
+]
 
 
 def states(result) -> dict[str, str]:
@@ -39,12 +45,12 @@ def finding(result, check: str) -> dict[str, str]:
 def test_all_is_well(cli):
     """Ten lines, each with what was found, and exit code 0."""
     cli("create", "order-4711", "25", "USD", "--yes")
-    result = cli("doctor")
+    result = cli.with_environ(AGCOD_KEY_CREATED=datetime.now(UTC).isoformat())("doctor")
     assert result.code == 0
     assert states(result) == dict.fromkeys(CHECKS, "ok")
     assert finding(result, "partner id")["says"] == "Acme1 (environment AGCOD_PARTNER_ID)"
     assert finding(result, "ledger")["says"] == "rewards.db: 1 issued"
-    assert finding(result, "tls")["says"].startswith("TLSv1.3, certificate until 2")
+    assert finding(result, "tls")["says"].startswith("TLSv1.3, certificate until ")
     assert finding(result, "dns")["says"].startswith("localhost has ")
     assert finding(result, "clock")["says"].endswith("the gateway's")
     assert finding(result, "disk")["says"].endswith("for good")
@@ -133,6 +139,23 @@ def test_the_clock(tmp_path, minutes, state, code):
         assert "NTP" in row["fix"]
 
 
+@pytest.mark.parametrize(
+    ("days_left", "state", "says"),
+    [
+        (None, "skipped", "unknown"),
+        (90, "ok", "90 days until"),
+        (30, "warning", "30 days until"),
+        (-3, "warning", "since 3 days"),
+    ],
+)
+def test_the_age_of_the_key(days_left, state, says):
+    """Keys are to be replaced after 180 days; a month is time enough to plan it."""
+    found = checkup._age(days_left)
+    assert found.state == state
+    assert says in found.says
+    assert (found.fix is not None) == (state == "warning")
+
+
 def test_funds_that_are_refused(cli, emulator):
     """The signature is fine, and the account is not."""
     emulator.state.add_partner(replace(emulator.partner, problem="CustomerAccountBlocked"))
@@ -181,35 +204,29 @@ def test_a_certificate_of_somebody_else(cli):
     assert "AGCOD_CA_FILE" in finding(result, "tls")["fix"]
 
 
-async def _against(step, cli, **environ):
-    """Run the doctor against a server that plays *step*, over plain HTTP."""
-    async with ScriptedServer(step) as server:
-        merged = cli.with_environ(
-            AGCOD_ENDPOINT=server.url, AGCOD_CA_FILE=None, AGCOD_TIMEOUT="0.5", **environ
-        )
-        return await asyncio.to_thread(merged, "doctor")
+@contextmanager
+def answering(payload: bytes, *, hold: bool) -> Iterator[str]:
+    """Serve *payload* to whoever connects, from a thread: the command has the main thread to itself."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):
+                self.request.sendall(payload)
+                if hold:
+                    self.request.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
-class Greeting(ScriptedServer):
-    """Reads a request without a body."""
-
-
-async def _bare(payload: bytes, cli, *, hold: bool = False):
-    async def serve(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(payload)
-        await writer.drain()
-        if hold:
-            await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    merged = cli.with_environ(AGCOD_ENDPOINT=url, AGCOD_CA_FILE=None, AGCOD_TIMEOUT="0.5")
-    try:
-        return await asyncio.to_thread(merged, "doctor")
-    finally:
-        server.close()
+def _bare(payload: bytes, cli, *, hold: bool = False):
+    with answering(payload, hold=hold) as url:
+        return cli.with_environ(AGCOD_ENDPOINT=url, AGCOD_CA_FILE=None, AGCOD_TIMEOUT="0.5")("doctor")
 
 
 @pytest.mark.parametrize(
@@ -220,16 +237,16 @@ async def _bare(payload: bytes, cli, *, hold: bool = False):
         (b"x" * 200_000, False, "LimitOverrun"),
     ],
 )
-async def test_a_server_that_is_no_gateway(cli, payload, hold, says):
+def test_a_server_that_is_no_gateway(cli, payload, hold, says):
     """Whatever else listens there, the doctor comes to an end."""
-    result = await _bare(payload, cli, hold=hold)
+    result = _bare(payload, cli, hold=hold)
     assert says in finding(result, "tls")["says"]
     assert result.code == 6
 
 
-async def test_a_gateway_that_does_not_tell_its_time(cli):
+def test_a_gateway_that_does_not_tell_its_time(cli):
     """Proxies drop the Date header."""
-    result = await _bare(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", cli)
+    result = _bare(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", cli)
     assert finding(result, "clock")["state"] == "skipped"
     assert finding(result, "tls")["says"] == "plain HTTP on this machine"
     assert finding(result, "funds")["state"] == "failed"
@@ -272,13 +289,8 @@ def test_abandoned_rewards_are_told(cli):
     """They wait for a person for ever."""
     cli("create", "order-4711", "25", "USD", "--yes")
 
-    async def abandon() -> None:
-        import sqlite3
-
-        with sqlite3.connect(cli.folder / "rewards.db") as connection:
-            connection.execute("UPDATE entries SET state = 'abandoned'")
-
-    asyncio.run(abandon())
+    with closing(sqlite3.connect(cli.folder / "rewards.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE entries SET state = 'abandoned'")
     row = finding(cli("doctor"), "ledger")
     assert row["state"] == "warning"
     assert "support" in row["fix"]

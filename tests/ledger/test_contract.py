@@ -73,7 +73,7 @@ async def test_every_field_of_a_state_is_read_as_saved(ledger, clock):
     error = ResendError("", error_code="F400", error_type="SystemTemporarilyUnavailable")
     entry = states.still_unknown(entry, clock.now, clock.now + timedelta(seconds=1.000001), error)
     entry = states.begin_reverse(entry, "replace", clock.pass_time(1))
-    entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), gc_id="A0B1")
+    entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), alive_at=clock.now, gc_id="A0B1")
     saved = await ledger.save(entry)
     assert saved == msgspec.structs.replace(entry, version=3)
     assert await ledger.get("order-1") == saved

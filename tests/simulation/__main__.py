@@ -6,11 +6,10 @@ import argparse
 import sys
 import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from .machine import swept_late
+from .machine import swept_late, workers
 from .small import every_world
 from .universe import Bounds, Tally, Universe, Wrong
 
@@ -67,7 +66,7 @@ def batches(
     began = told = time.monotonic()
     end = seed + universes
     shares = (range(first, min(first + BATCH, end)) for first in range(seed, end, BATCH))
-    with ProcessPoolExecutor(jobs) as pool:
+    with workers(jobs) as pool:
         # No more are asked for than keep everybody busy, so that a long run stays small.
         running = deque(pool.submit(run_many, share) for share in islice(shares, 2 * jobs))
         while running:

@@ -168,10 +168,13 @@ class Universe:
         self.rewards = self._rewards(self._rng("rewards"))
         weather = self._weather(self._rng("weather"))
         self.network = Network(self.machine, self.emulator, weather, self._rng("network"))
+        self.network.on_sent = self._check_noted
+        self._references: dict[str, str] = {}
         self.state.funds["Acme1"] = _FUNDS if rng.random() < 0.85 else Decimal(rng.randrange(60))
         self.extra_funds = _FUNDS - self.state.funds["Acme1"]
         if self.extra_funds:
             self.machine.at(rng.uniform(1, self.horizon / 2), self._top_up)
+        self._plan_tides(self._rng("tides"))
         self.issuer_policy = rng.choice(_POLICIES)
         self.policies: tuple[Any, ...] = _POLICIES
         self.wrong: list[str] = []
@@ -228,6 +231,17 @@ class Universe:
         rate = rng.choice((0.0, 0.01, 0.05, 0.2))
         return Weather(self._rng("faults"), rate, kinds, outages, self.bounds.faults)
 
+    def _plan_tides(self, rng: Random) -> None:
+        """Now and then there are no funds for a while."""
+        for _ in range(rng.choice((0, 0, 0, 0, 1, 4))):
+            begin = rng.choice((rng.uniform(0, 30), rng.uniform(0, self.horizon)))
+            self.machine.at(begin, self._drain)
+            self.machine.at(begin + rng.choice((30.0, 300.0, 900.0, 7200.0)) * rng.random(), self._top_up)
+
+    def _drain(self) -> None:
+        self.extra_funds += self.state.funds["Acme1"]
+        self.state.funds["Acme1"] = Decimal(0)
+
     def _top_up(self) -> None:
         self.state.refund("Acme1", self.extra_funds)
         self.extra_funds = Decimal(0)
@@ -245,7 +259,10 @@ class Universe:
             return
         lifetime = lives[number] if number < len(lives) else None
         process = Process(
-            self.machine, name, lifetime=lifetime, skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60)))
+            self.machine,
+            name,
+            lifetime=lifetime,
+            skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60), _skew(rng))),
         )
         if rng.random() < 0.3 and self.freezes < self.bounds.freezes:
             self.freezes += 1
@@ -332,6 +349,15 @@ class Universe:
             return
         reward.handed_out.append(HandedOut(began, *given))
         self._check_hand_out(reward, began, given, frozen=bool(process.freezes))
+        if given[0] is not None and rng.random() < 0.2:
+            self._redeem(given[0])
+
+    def _redeem(self, gc_id: str) -> None:
+        """What customers do with a code."""
+        for card in self.state.cards.values():
+            if card.gc_id == gc_id and card.is_live:
+                self.emulator.claim(card.creation_request_id)
+                break
 
     async def call(
         self, issuer: Issuer, reward: Reward, policy: Any, budget: float
@@ -427,6 +453,19 @@ class Universe:
             window = self.state.settings.cancel_window.total_seconds()
             if cancels and self.machine.now - _age(self, cards[0]) < window:
                 self.wrong.append(f"{reward.reference}: handed out after its cancel had left")
+
+    def _check_noted(self, request_id: str) -> None:
+        """What leaves is in the ledger, as something that may have left."""
+        if not isinstance(self.store, MemoryStore):
+            return
+        if request_id not in self._references:
+            names = (one.reference for one in self.rewards if request_id in one.ids(self.network.sent))
+            self._references[request_id] = next(names, "")
+        entry = self.store.peek(self._references[request_id])
+        if entry is None:
+            self.wrong.append(f"{request_id}: sent, and in no ledger")
+        elif entry.request_id == request_id and entry.state in ("planned", "refused"):
+            self.wrong.append(f"{entry.reference}: sent, and {entry.state} in the ledger")
 
     def check_books(self) -> None:
         state = self.state
@@ -540,10 +579,12 @@ class Universe:
                     break
                 await asyncio.sleep(30.0 if round_number < 20 else 600.0)
             # Whatever is still under way arrives now.
-            await asyncio.sleep(1000.0)
+            await asyncio.sleep(2000.0)
             states = {entry.reference: entry.state for entry in self.entries}
             for reward in self.rewards:
-                if states.get(reward.reference) == "issued":
+                # Of a crowd, those who have their card are asked by sample.
+                is_asked = not (self.is_crowd and reward.handed_out and reward.number % 4)
+                if is_asked and states.get(reward.reference) == "issued":
                     began = self.machine.steps
                     given = await self.call(issuer, reward, "complete", 60.0)
                     reward.handed_out.append(HandedOut(began, *given))
@@ -564,6 +605,11 @@ class Universe:
             faults=Counter(self.faults),
             states=Counter(entry.state for entry in self.entries),
         )
+
+
+def _skew(rng: Random) -> float:
+    """Nearly as wrong as the gateway lets a clock be."""
+    return rng.choice((-1, 1)) * rng.uniform(600, 890)
 
 
 def _age(universe: Universe, card: Any) -> float:
