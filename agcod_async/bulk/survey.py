@@ -12,7 +12,6 @@ from msgspec import Struct
 from ..errors import ConfigurationError
 from ..issuer import Ceilings
 from ..ledger import Entry, Intent, State
-from ..ledger.planning import disagreement
 from ..money import Money
 from .problems import Problems
 from .repeats import Repeats
@@ -21,7 +20,7 @@ from .source import Chunk
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 
-    from ..ledger import Ledger, Payer
+    from ..ledger import Glance, Goal, Ledger, Payer
     from .source import Source
 
 _LOOKED_UP_AT_ONCE = 1_000
@@ -55,15 +54,15 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """Days until the key has to be replaced, where its age is known."""
 
 
-def is_open(entry: Entry, *, retry_refused: bool) -> bool:
+def is_open(state: State, goal: Goal, *, retry_refused: bool) -> bool:
     """Whether a campaign has something to do for an entry."""
-    match entry.state:
+    match state:
         case "planned" | "sent":
             return True
         case "refused":
             return retry_refused
         case "reversing" | "reversed":
-            return entry.goal == "replace"
+            return goal == "replace"
         case _:
             return False
 
@@ -92,6 +91,7 @@ class Survey:
         self._payer = payer
         self._currencies = currencies
         self._retry_refused = retry_refused
+        self._ceiling = ceiling
         self._ceilings = Ceilings(ceiling, None)
         self.is_done = False
         """Whether everything was read and found in order."""
@@ -135,8 +135,9 @@ class Survey:
         async for number, chunk in self._again():
             if self._has_open[number]:
                 for some in _slices(chunk):
-                    found = await self._ledger.find([intent.reference for intent in some.intents])
-                    yield [intent for intent in some.intents if self._is_open(intent, found)]
+                    seen = await self._ledger.look(some.intents, payer=self._payer)
+                    pairs = zip(some.intents, seen, strict=True)
+                    yield [intent for intent, glance in pairs if self._is_open(intent, glance)]
 
     async def standings(self) -> AsyncGenerator[Standing, None]:
         """Return every reward beside its entry, in the order of the lines."""
@@ -161,21 +162,20 @@ class Survey:
                 number += 1
 
     async def _count(self, chunk: Chunk, tally: Tally, problems: Problems) -> None:
-        found = await self._ledger.find([intent.reference for intent in chunk.intents])
+        seen = await self._ledger.look(chunk.intents, payer=self._payer)
         has_new = has_open = False
-        for line, intent in zip(chunk.lines, chunk.intents, strict=True):
-            entry = found.get(intent.reference)
-            if reason := self._too_much(intent):
+        for line, intent, glance in zip(chunk.lines, chunk.intents, seen, strict=True):
+            if self._ceiling is not None and (reason := self._too_much(intent)):
                 problems.note(line, "amount", reason)
-            if entry is None:
+            if glance is None:
                 has_new = has_open = True
                 tally.count("new", intent.value, is_open=True)
                 continue
-            if reason := disagreement(entry, intent, self._payer):
-                problems.note(line, "reference", reason)
-            to_do = is_open(entry, retry_refused=self._retry_refused)
+            if glance.disagreement:
+                problems.note(line, "reference", glance.disagreement)
+            to_do = is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
             has_open = has_open or to_do
-            tally.count(entry.state, intent.value, is_open=to_do)
+            tally.count(glance.state, intent.value, is_open=to_do)
         tally.has_new.append(has_new)
         tally.has_open.append(has_open)
 
@@ -194,13 +194,12 @@ class Survey:
         self._repeats.settle()
         return len(self._repeats) > 0
 
-    def _is_open(self, intent: Intent, found: Mapping[str, Entry]) -> bool:
-        entry = found.get(intent.reference)
-        if entry is None:
+    def _is_open(self, intent: Intent, glance: Glance | None) -> bool:
+        if glance is None or glance.disagreement:
             raise ConfigurationError(
-                f"{self._source.name}: {intent.reference!r} was not there when it was checked: begin again"
+                f"{self._source.name}: {intent.reference!r} was not so when it was checked: begin again"
             )
-        return is_open(entry, retry_refused=self._retry_refused)
+        return is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
 
 
 class Tally:

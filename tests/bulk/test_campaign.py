@@ -234,7 +234,7 @@ async def test_what_was_not_checked_is_not_issued(world):
     rewards = orders(10)
     async with campaign_of(world, rewards) as campaign:
         rewards.append(order(10, Money("1000.00", "USD")))
-        with pytest.raises(ConfigurationError, match="'order-0010' was not there when it was checked"):
+        with pytest.raises(ConfigurationError, match="'order-0010' was not so when it was checked"):
             await taken(campaign)
     assert await world.entry("order-0010") is None
 
