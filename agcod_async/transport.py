@@ -57,6 +57,19 @@ class HTTPClient(Protocol):
         ...
 
 
+class Rehearsal:
+    """Sends nothing: each request ends in an error that has it."""
+
+    async def send(self, request: HTTPRequest, /) -> HTTPResponse:
+        """Refuse to."""
+        error = AgcodError(f"{request.path} was rehearsed: nothing was sent")
+        error.outcome = "not_sent"
+        raise error
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+
 class HTTPXTransport:
     """
     Sends over a client of the httpx family: httpx itself, httpx2, or either over another transport.
