@@ -20,9 +20,8 @@ from .signer import explain
 from .support import Evidence, Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from .clock import SkewedClock
+    from .credentials import Credentials, Keys
     from .endpoints import Endpoint
     from .retry import RetryPolicy
     from .throttle import Throttle
@@ -33,10 +32,11 @@ class CallReviewer:
     """Completes the errors of one call, passes on what they teach, and says whether to go on."""
 
     __slots__ = (
-        "_accepted_keys",
         "_clock",
         "_endpoint",
         "_hooks",
+        "_key_replaced",
+        "_keys",
         "_operation",
         "_partner_id",
         "_policy",
@@ -45,6 +45,7 @@ class CallReviewer:
         "request",
         "request_id",
         "response",
+        "signed_with",
     )
 
     def __init__(
@@ -54,22 +55,25 @@ class CallReviewer:
         *,
         partner_id: str,
         endpoint: Endpoint,
-        accepted_keys: Container[str],
         policy: RetryPolicy,
         throttle: Throttle,
         clock: SkewedClock,
+        keys: Keys,
         hooks: Hooks,
     ) -> None:
         self._operation = operation
         self.request_id = request_id
         self._partner_id = partner_id
         self._endpoint = endpoint
-        self._accepted_keys = accepted_keys
         self._policy = policy
         self._throttle = throttle
         self._clock = clock
+        self._keys = keys
         self._hooks = hooks
         self._skew_corrected = False
+        self._key_replaced = False
+        self.signed_with: Credentials | None = None
+        """The pair of the present attempt."""
         self.request: HTTPRequest | None = None
         """What was last signed and sent; looked at only if the attempt fails."""
         self.response: HTTPResponse | None = None
@@ -83,6 +87,8 @@ class CallReviewer:
             self._throttle.refused(self._operation)
         if isinstance(error, ClockSkewError):
             return self._corrects_skew(error)
+        if isinstance(error, CredentialsError | SignatureError):
+            return self._has_another_key()
         if isinstance(error, SystemFaultError | UnknownServiceError):
             return self._policy.system_faults
         return error.is_retry_safe
@@ -94,7 +100,7 @@ class CallReviewer:
         )
         if response is not None and isinstance(error, SignatureError | CredentialsError | ClockSkewError):
             steps = explain(request)
-            was_accepted = steps.access_key_id in self._accepted_keys
+            was_accepted = self._keys.was_accepted(steps.access_key_id)
             error.diagnosis = diagnosis_of(
                 error, response.body, steps, self._endpoint, was_accepted=was_accepted
             )
@@ -109,6 +115,11 @@ class CallReviewer:
         self._skew_corrected = True
         self._hooks.emit(ClockCorrected(seconds=skew.total_seconds()))
         return True
+
+    def _has_another_key(self) -> bool:
+        assert self.signed_with is not None  # only what was sent is refused
+        was_replaced, self._key_replaced = self._key_replaced, True
+        return not was_replaced and self._keys.has_other_than(self.signed_with)
 
     def announce(self, error: AgcodError, delay: float) -> None:
         """Another attempt follows in *delay* seconds."""

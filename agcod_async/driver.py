@@ -15,6 +15,7 @@ from .errors import (
     CredentialsError,
     InvalidRequestError,
     PostconditionError,
+    ServiceError,
     SignatureError,
     ThrottlingError,
 )
@@ -34,6 +35,10 @@ LEASE = 60.0
 _TOO_LATE = "CancelRequestArrivedAfterTimeLimit"
 # Refusals that say nothing about the reward: whoever mends the configuration wants it driven on.
 CONFIGURED_WRONGLY = (SignatureError, CredentialsError, ClockSkewError, ConfigurationError)
+# Refusals by which the service says that it knows nothing of an id, or says so among other things.
+_NOT_KNOWN = ("OperationNotPermitted", "NonExistingActivationRequestId")
+_NO_FUNDS = "InsufficientFunds"
+_NEVER = "DeactivationNotAllowed"
 _DEAD = ("RefundedToPurchaser", "AwaitingActivation")
 
 
@@ -60,7 +65,7 @@ class Driver:
     async def forward(self, entry: Entry) -> Step:
         """Send the forward request of an entry that is stored as ``sent``, and store its outcome."""
         try:
-            response = await self.repeat(entry)
+            response = await self._send_forward(entry)
         except AgcodError as error:
             after = self._after_refusal(entry, error)
             if after.state == "reversed":
@@ -87,7 +92,8 @@ class Driver:
                 entry = await self._ledger.save(states.reopen_refused(entry, now))
             case _:
                 pass
-        return await self.forward(await self._ledger.save(states.mark_sent(entry, now)))
+        marked = states.mark_sent(entry, now, self._session.signing_time())
+        return await self.forward(await self._ledger.save(marked))
 
     async def fetch(self, entry: Entry) -> Step:
         """Repeat the forward request of an issued entry; its answer counts if nobody reverses the entry."""
@@ -134,31 +140,12 @@ class Driver:
         return Step(await self._buried(entry))
 
     async def repeat(self, entry: Entry) -> Response:
-        """Send the forward request: the same id and the same values, every time."""
-        session = self._session
-        match entry.kind:
-            case "create":
-                return await session.create_gift_card(
-                    entry.request_id,
-                    entry.value,
-                    program_id=entry.program_id,
-                    product_type=entry.product_type,
-                    external_reference=entry.external_reference,
-                )
-            case "activate":
-                assert entry.card_number is not None
-                return await session.activate_gift_card(
-                    entry.request_id,
-                    entry.card_number,
-                    entry.value,
-                    program_id=entry.program_id,
-                    product_type=entry.product_type,
-                )
-            case _:
-                assert entry.account is not None
-                return await session.load_amazon_balance(
-                    entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
-                )
+        """Send the forward request of what exists: the same id and the same values, every time."""
+        return await _forward(self._session, entry)
+
+    async def _send_forward(self, entry: Entry) -> Response:
+        """Send the forward request of what may not exist, by the time that the ledger holds out for it."""
+        return await _forward(self._session.with_options(sign_by=entry.sign_by), entry)
 
     async def _send_reverse(self, entry: Entry) -> None:
         session = self._session
@@ -176,7 +163,8 @@ class Driver:
 
     async def _settled(self, entry: Entry, response: Response) -> Entry:
         gc_id = response.gc_id if isinstance(response, CreateGiftCardResponse) else None
-        return await self._ledger.save(states.settle_issued(entry, self._now(), gc_id))
+        settled = states.settle_issued(entry, self._now(), gc_id, self._session.signing_time())
+        return await self._ledger.save(settled)
 
     def _after_refusal(self, entry: Entry, error: AgcodError) -> Entry:
         """Return what a forward request that failed makes of its entry."""
@@ -207,15 +195,24 @@ class Driver:
             return await self._bury(entry, error)
         return Step(await self._ledger.save(self._later(entry, error)), error=error)
 
-    async def _bury(self, entry: Entry, reason: AgcodError) -> Step:
+    async def _bury(self, before: Entry, reason: ServiceError) -> Step:
         """Create what is to be reversed, on purpose: then the reverse cannot miss it."""
-        entry = await self._ledger.save(states.bury(entry, self._now()))
+        buried = states.bury(before, self._now(), self._session.signing_time())
+        entry = await self._ledger.save(buried)
         try:
-            await self.repeat(entry)
+            await self._send_forward(entry)
         except AgcodError as error:
             if _is_dead(error):
                 return Step(await self._buried(entry), error=reason)
-            reason = error
+            if error.outcome == "unknown":
+                return Step(await self._ledger.save(self._later(entry, error)), error=error)
+            entry = states.not_buried(entry, before, error)
+            if _is_nowhere(before, reason, error):
+                return Step(await self._buried(entry), error=error)
+            return Step(await self._ledger.save(self._later(entry, error)), error=error)
+        if _is_too_late(before, reason):
+            return Step(await self._ledger.save(states.too_late(entry, self._now())), error=reason)
+        entry = states.seen_alive(entry, self._session.signing_time())
         return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
 
     def _later(self, entry: Entry, error: AgcodError) -> Entry:
@@ -239,6 +236,32 @@ class Driver:
         return self._session.clock()
 
 
+async def _forward(session: AgcodSession, entry: Entry) -> Response:
+    match entry.kind:
+        case "create":
+            return await session.create_gift_card(
+                entry.request_id,
+                entry.value,
+                program_id=entry.program_id,
+                product_type=entry.product_type,
+                external_reference=entry.external_reference,
+            )
+        case "activate":
+            assert entry.card_number is not None
+            return await session.activate_gift_card(
+                entry.request_id,
+                entry.card_number,
+                entry.value,
+                program_id=entry.program_id,
+                product_type=entry.product_type,
+            )
+        case _:
+            assert entry.account is not None
+            return await session.load_amazon_balance(
+                entry.request_id, entry.value, entry.account, transaction_source=entry.transaction_source
+            )
+
+
 def _is_dead(error: AgcodError) -> bool:
     """Whether the service showed what was asked for, and that it lives no more."""
     response = error.response if isinstance(error, PostconditionError) else None
@@ -247,3 +270,31 @@ def _is_dead(error: AgcodError) -> bool:
         and response.card_info is not None
         and response.card_info.card_status in _DEAD
     )
+
+
+def _is_nowhere(before: Entry, reverse: ServiceError, forward: AgcodError) -> bool:
+    """
+    Whether it is certain that nothing was made under an id, and that nothing will be.
+
+    The reverse was refused as unknown, and the forward request for a reason that only something new can
+    have: a repeat of what exists needs no funds, and the same data were as wrong the first time. And no
+    earlier request can be under way any more.
+    """
+    if not isinstance(forward, ServiceError) or forward.error_code is None or forward.signed_at is None:
+        return False
+    is_refused_as_new = isinstance(forward, InvalidRequestError) or forward.error_type == _NO_FUNDS
+    return (
+        reverse.error_type in _NOT_KNOWN
+        and is_refused_as_new
+        and states.is_gone(before.sign_by, forward.signed_at)
+    )
+
+
+def _is_too_late(entry: Entry, reverse: ServiceError) -> bool:
+    """Whether what was just shown alive cannot be reversed any more, since the service refused *reverse*."""
+    if entry.kind == "activate":
+        return reverse.error_type == _NEVER
+    if entry.kind == "create" and reverse.signed_at is not None:
+        # A card that was claimed lives on, whatever the refusal of its cancel is called.
+        return states.is_past_cancelling(entry, reverse.signed_at)
+    return False

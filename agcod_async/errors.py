@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .support import Evidence, Exchange, SupportReport
 
@@ -17,6 +17,9 @@ Outcome = Literal["refused", "unknown", "not_sent"]
 ``refused``: this call changed nothing. ``not_sent``: the request never left this machine.
 ``unknown``: the request may have been executed; repeating it with the same id finds out.
 """
+
+StopReason = Literal["asked", "max_total", "max_failures", "funds", "account", "key", "silence"]
+"""Why a campaign ended early."""
 
 
 class AgcodError(Exception):
@@ -85,6 +88,46 @@ class ConfigurationError(AgcodError, ValueError):
     """The caller's input cannot work; nothing was sent. The message names the field and the fix."""
 
     outcome: Outcome = "not_sent"
+
+
+class Problem(NamedTuple):
+    """What is wrong with one line of a file of rewards."""
+
+    line: int
+    """Counted from 1, the header included; of rewards that come from no file, their number."""
+    column: str | None
+    """The field, where one is to blame."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: " + (f"{self.column}: " if self.column else "") + self.reason
+
+
+class InvalidRewards(ConfigurationError):
+    """Rewards that were to be issued in bulk are not in order; nothing was sent. All lines are named."""
+
+    def __init__(
+        self, message: str = "", *, problems: tuple[Problem, ...] = (), count: int = 0, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.problems = problems
+        """The first thousand."""
+        self.count = count
+        """Of all."""
+
+
+class CampaignStopped(AgcodError):
+    """
+    A campaign ended before its last reward: what it had not begun was not sent.
+
+    What it had begun is in the ledger as it stands, and running it again continues.
+    """
+
+    outcome: Outcome = "not_sent"
+
+    def __init__(self, message: str = "", *, reason: StopReason = "asked", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reason: StopReason = reason
 
 
 class CredentialsUnavailable(AgcodError):
@@ -261,9 +304,15 @@ class ServiceError(ResponseError):
         *,
         error_code: str | None = None,
         error_type: str | None = None,
+        signed_at: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
+        self.signed_at = signed_at
+        """
+        The time on the request's signature. Where the service looked further than that, its own clock was
+        within 15 minutes of it.
+        """
         self.error_code = error_code
         """``F100`` to ``F500``, or None for a refusal by the gateway."""
         self.error_type = error_type
@@ -332,11 +381,9 @@ class ClockSkewError(ServiceError):
         self,
         message: str = "",
         *,
-        signed_at: datetime | None = None,
         server_date: datetime | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
-        self.signed_at = signed_at
         self.server_date = server_date
         """The gateway's clock, from the Date header of its answer."""

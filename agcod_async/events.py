@@ -13,6 +13,7 @@ from .secret import mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from .money import Money
 
@@ -143,6 +144,32 @@ class ActivityIncomplete(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LowFunds(Event):
+    """The funds fell below a threshold; it comes again only after they were back."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    available: Money
+    threshold: Money | None
+    """None where it is the one in days."""
+    average_daily_spend: Money | None
+    """Over the last 14 days, where it is known by now."""
+    days_remaining: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsUnreadable(Event):
+    """A monitor of the funds got no answer, and asks again in *retry_in* seconds."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    operation: str | None
+    error: str
+    """The name of the error's class."""
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewardStep(Event):
     """The issuer took a step with a reward, and the ledger says by now what came of it."""
 
@@ -198,6 +225,58 @@ class ThrottleStoreLost(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleStoreBack(Event):
     """The shared throttle's store answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshed(Event):
+    """Calls are signed with another key pair from now on."""
+
+    key: str
+    """The end of its access key id."""
+    previous: str
+    """The same of the pair before; equal where only the secret is another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRefreshFailed(Event):
+    """The provider fails, or has no fit pair: calls are signed with the last good one until it mends."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    error: str
+    """What is wrong, and where."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRejected(Event):
+    """The gateway does not accept the provider's new pair; calls are signed with the one before it."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAgeing(Event):
+    """The key pair has to be replaced within *days_left* days; told once a day."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    key: str
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOverdue(Event):
+    """The key pair is 180 days old or older: replace it; told once a day."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    key: str
+    days_left: int
+    """0, or how many days ago, negative."""
 
 
 Hook = Callable[[Event], object]

@@ -17,6 +17,7 @@ _DIGITS = {
 # Decimal reads more: exponents, underscores, the digits of every script.
 _PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _CEILING = Decimal(10) ** 12
+_UNITS = [Decimal((0, (1,), -digits)) for digits in range(4)]
 # The caller's context may be too coarse for money.
 _CONTEXT = Context(prec=28)
 
@@ -95,7 +96,7 @@ def payable(field: str, value: object) -> Money:
 def _rounded(amount: Decimal, digits: int) -> Decimal:
     if not -_CEILING < amount < _CEILING:
         return amount
-    return amount.quantize(Decimal((0, (1,), -digits)), context=_CONTEXT)
+    return amount.quantize(_UNITS[digits], context=_CONTEXT)
 
 
 def _short(value: object) -> str:

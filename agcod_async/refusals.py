@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .dates import parse_http_date
@@ -111,7 +111,7 @@ def refusal(
     kind = _kind(verdict, response.status)
     if not issubclass(kind, ServiceError):
         return kind(redact(verdict.text or "no verdict in the body"), **facts)
-    facts |= {"error_code": verdict.error_code, "error_type": verdict.error_type}
+    facts |= {"error_code": verdict.error_code, "error_type": verdict.error_type, "signed_at": signed_at}
     server_date = parse_http_date(response.headers.get("date"))
     # A stale signature may be refused under another name.
     if (
@@ -121,7 +121,7 @@ def refusal(
     ):
         kind = ClockSkewError
     if kind is ClockSkewError:
-        facts |= {"signed_at": signed_at, "server_date": server_date}
+        facts["server_date"] = server_date
     # Only the first line, which redact() keeps: a signature's refusal goes on to quote the whole request.
     return kind(redact(verdict.text or ""), **facts)
 
@@ -145,7 +145,7 @@ def facts_of(response: HTTPResponse) -> dict[str, Any]:
 
 def signing_time(headers: Mapping[str, str]) -> datetime:
     """Return the moment a request was signed for."""
-    return datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(headers["x-amz-date"])
 
 
 def _kind(verdict: Verdict, http_status: int) -> type[ResponseError]:

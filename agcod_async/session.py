@@ -15,11 +15,11 @@ from ._version import __version__
 from .call import CallReviewer
 from .checks import check_partner_id
 from .clock import SkewedClock, utc_now
-from .credentials import CredentialsProvider, credentials_from, credentials_of
+from .credentials import CredentialsProvider, Keys, credentials_from
 from .dates import wire_date
 from .endpoints import Endpoint
 from .environment import configure_log, endpoint_from, require_variable
-from .errors import ConfigurationError
+from .errors import ConfigurationError, CredentialsError, SignatureError, ThrottleTimeout
 from .events import Hook, Hooks, UnlistedCurrency
 from .lifetime import Lifetime
 from .money import Money, payable
@@ -47,6 +47,7 @@ class SessionOptions(TypedDict, total=False):
 
     wire_format: Literal["json", "xml"]
     timeout: float
+    credentials_timeout: float | None
     retry: RetryPolicy
     throttle: Throttle
     priority: Priority
@@ -64,6 +65,7 @@ class _CallOptions(NamedTuple):
 
     priority: Priority
     max_wait: float | None
+    sign_by: datetime | None = None
 
 
 class AgcodSession:
@@ -75,10 +77,11 @@ class AgcodSession:
 
     Args:
         partner_id: the id that the service gave you; every request id begins with it.
-        credentials: a :class:`Credentials` pair, or a provider that is asked before each attempt.
+        credentials: a :class:`Credentials` pair, or a provider of pairs, which may change at any time.
         endpoint: for example ``Endpoint.NA_SANDBOX``. There is no default: production is written out.
         wire_format: ``json`` or ``xml``.
         timeout: seconds for one attempt, from connecting to the end of the answer; the service advises 6.
+        credentials_timeout: seconds for a provider to give a pair; by default the same as *timeout*.
         retry: when and how often a call is repeated.
         throttle: what keeps the account's rate; by default 10/s, and 1/s where the service says so.
         priority: ``interactive``, or ``bulk`` for calls that let interactive ones go first.
@@ -102,6 +105,7 @@ class AgcodSession:
         *,
         wire_format: Literal["json", "xml"] = "json",
         timeout: float = 6.0,
+        credentials_timeout: float | None = None,
         retry: RetryPolicy | None = None,
         throttle: Throttle | None = None,
         priority: Priority = "interactive",
@@ -126,8 +130,6 @@ class AgcodSession:
             raise ConfigurationError("transport: give a transport or an http_client, not both")
         self.partner_id = partner_id
         self.endpoint = endpoint
-        self._credentials = credentials
-        self._accepted_keys: set[str] = set()
         self.hooks = Hooks(hooks)
         self.rng = SystemRandom() if rng is None else rng
         self.clock = clock
@@ -138,7 +140,14 @@ class AgcodSession:
         self._throttle = LocalThrottle(hooks=hooks) if throttle is None else throttle
         self._options = _CallOptions(priority, max_wait)
         self._transport = transport or HTTPXTransport(http_client, timeout=timeout, ca_file=endpoint.ca_file)
+        self._keys = Keys(
+            credentials,
+            timeout=timeout if credentials_timeout is None else credentials_timeout,
+            hooks=self.hooks,
+            clock=self._clock.now,
+        )
         self._lifetime = Lifetime()
+        self._lifetime.own(self._keys)
         if transport is None:
             self._lifetime.own(self._transport)
         if throttle is None:
@@ -152,13 +161,13 @@ class AgcodSession:
         Read are ``AGCOD_PARTNER_ID``, ``AGCOD_ACCESS_KEY_ID``, ``AGCOD_SECRET_ACCESS_KEY`` and
         ``AGCOD_ENDPOINT`` (``na-sandbox``, ``eu`` …, or a URL, which needs ``AGCOD_REGION`` and may have
         ``AGCOD_CA_FILE``). Instead of the pair itself, ``AGCOD_CREDENTIALS_FILE`` names a file (JSON or TOML)
-        that has it, or ``AGCOD_PROFILE`` a profile of the AWS tools. ``AGCOD_THROTTLE_URL`` names the Redis
-        through which processes share the account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this
-        package's log to stderr.
+        that has it, ``AGCOD_PROFILE`` a profile of the AWS tools, or ``AGCOD_KEYRING`` a service of the
+        system's keyring. ``AGCOD_THROTTLE_URL`` names the Redis through which processes share the
+        account's rate. ``AGCOD_LOG=debug`` (``info`` …) prints this package's log to stderr.
 
         Raises:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
-            CredentialsUnavailable: the file has no pair.
+            CredentialsUnavailable: there is no pair in the place that is named.
         """
         environ = os.environ if environ is None else environ
         endpoint = endpoint_from(environ)
@@ -176,19 +185,38 @@ class AgcodSession:
         return session
 
     def with_options(
-        self, *, priority: Priority | None = None, max_wait: float | None = None, hooks: Sequence[Hook] = ()
+        self,
+        *,
+        priority: Priority | None = None,
+        max_wait: float | None = None,
+        sign_by: datetime | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Self:
         """
         Return a view of this session whose calls have other options; it shares everything else.
 
         ``await session.with_options(priority="bulk").create_gift_card(...)``
 
-        The *hooks* are told of what happens in the view's own calls, besides those of the session.
+        Args:
+            priority: see :class:`AgcodSession`.
+            max_wait: see :class:`AgcodSession`.
+            sign_by:
+                no attempt is signed later than this, by the clock that signs; what would be, because it
+                waited or its process stood still, ends in a ThrottleTimeout.
+            hooks: are told of what happens in the view's own calls, besides those of the session.
         """
         view, mine = copy(self), self._options
-        options = _CallOptions(priority or mine.priority, mine.max_wait if max_wait is None else max_wait)
+        options = _CallOptions(
+            priority or mine.priority,
+            mine.max_wait if max_wait is None else max_wait,
+            sign_by or mine.sign_by,
+        )
         vars(view).update(_options=options, hooks=self.hooks.joined_by(hooks))
         return view
+
+    def signing_time(self) -> datetime:
+        """Return the time that signatures bear: this machine's, as the gateway has corrected it."""
+        return self._clock.now()
 
     # Gift cards
 
@@ -370,6 +398,12 @@ class AgcodSession:
         shape = model.GetAvailableFundsRequest(partner_id=self.partner_id)
         return await self._call(model.GET_AVAILABLE_FUNDS, shape)
 
+    async def key_days_left(self) -> int | None:
+        """Return the days until the key pair in use has to be replaced; None where its age is not known."""
+        self._lifetime.loop()
+        await self._keys.freshen()
+        return self._keys.current().days_left(self._clock.now())
+
     # Balance loads
 
     async def load_amazon_balance(
@@ -447,25 +481,36 @@ class AgcodSession:
 
     async def _call(self, operation: model.Operation[model.Shape, R], shape: model.Shape) -> R:
         clock = self._lifetime.loop().time
-        priority, max_wait = self._options
+        priority, max_wait, sign_by = self._options
         request = self._protocol.request(operation, shape)
         call = self._reviewer(operation, shape)
         with watch(self.hooks, operation.name, call.request_id, self.endpoint.host, clock) as seen:
             async for attempt in self._retries.attempts(call):
                 with attempt, seen.attempt() as trial:
+                    # Before the throttle: a provider that is slow or hangs holds no slot and bunches nobody.
+                    await self._keys.freshen()
+                    trial.queued()
                     await self._throttle.acquire(operation.name, priority=priority, max_wait=max_wait)
                     trial.granted()
-                    credentials = await credentials_of(self._credentials)
                     self._lifetime.check()
-                    # Signed last, because a signature is only good for minutes.
-                    signed = self._signer.sign(request, credentials, at=self._clock.now())
+                    # Signed last, because a signature is only good for minutes, and with the newest pair.
+                    call.signed_with = credentials = self._keys.current()
+                    at = self._clock.now()
+                    if sign_by is not None and at > sign_by:
+                        raise ThrottleTimeout("it is too late to send this: it waited too long for its turn")
+                    signed = self._signer.sign(request, credentials, at=at)
                     call.request, call.response = signed, None
                     sent = clock()
                     call.response = response = await self._transport.send(signed)
                     trial.answered(response.status)
-                    answer = self._protocol.read(operation, shape, signed, response)
+                    try:
+                        answer = self._protocol.read(operation, shape, signed, response)
+                    except (CredentialsError, SignatureError):
+                        # Rotated away, perhaps: with another pair the call goes on.
+                        await self._keys.replace(credentials)
+                        raise
+                    self._keys.accepted(credentials)
                     self._throttle.accepted(operation.name, clock() - sent)
-                    self._accepted_keys.add(credentials.access_key_id)
                     self._retries.earn(attempt.attempt_number)
                     return answer
         raise AssertionError("unreachable")
@@ -499,10 +544,10 @@ class AgcodSession:
             getattr(shape, operation.id_field) if operation.id_field else None,
             partner_id=self.partner_id,
             endpoint=self.endpoint,
-            accepted_keys=self._accepted_keys,
             policy=self._retries.policy,
             throttle=self._throttle,
             clock=self._clock,
+            keys=self._keys,
             hooks=self.hooks,
         )
 

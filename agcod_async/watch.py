@@ -29,6 +29,9 @@ class Watch:
         """Return the watch of the next attempt."""
         return self
 
+    def queued(self) -> None:
+        """The attempt has a key, and asks the throttle for its turn."""
+
     def granted(self) -> None:
         """The throttle lets the attempt pass."""
 
@@ -94,9 +97,12 @@ class _AttemptWatch(Watch):
 
     def __init__(self, call: _CallWatch) -> None:
         self._call = call
-        self._began = call.clock()
+        self._began = 0.0
         self._http_status: int | None = None
         self._was_started = False
+
+    def queued(self) -> None:
+        self._began = self._call.clock()
 
     def granted(self) -> None:
         call = self._call

@@ -19,6 +19,8 @@ CODE = "AAAA-BBBBBB-CCCC"
 # Copied by hand from the design, "Public names": class, outcome, and whether it is retry-safe. A
 # ClockSkewError is repeated once, after the clock was corrected.
 TABLE = {
+    "CampaignStopped": ("not_sent", False),
+    "InvalidRewards": ("not_sent", False),
     "InvalidRequestError": ("refused", False),
     "AccountError": ("refused", False),
     "SystemFaultError": ("unknown", False),

@@ -86,7 +86,7 @@ async def test_the_demo_refuses_a_bad_file(tmp_path, rows, says):
     assert "Traceback" not in err.decode()
 
 
-async def test_the_readmes_examples_run(monkeypatch, tmp_path):
+async def test_the_readmes_examples_run(monkeypatch, tmp_path, capsys):
     """Each block is executed against the emulator as it stands in the README, in order, in one module."""
     from agcod_async.emulator import Emulator
 
@@ -104,6 +104,9 @@ async def test_the_readmes_examples_run(monkeypatch, tmp_path):
             first, again = [await names["reward_once"](session, "order-4713") for _ in range(2)]
             assert first.startswith("issued A")
             assert again == first
+            rewards = ROOT / "examples" / "rewards.csv"
+            await names["send_rewards"](session, str(rewards))
+            assert capsys.readouterr().out.count(" issued None ") == 20
         await names["in_a_test"]()
         await names["session"].aclose()
 

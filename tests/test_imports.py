@@ -25,7 +25,8 @@ LAYERS = [
     ["session", "ledger", "cadence"],
     ["driver", "receipts", "statement"],
     ["drive"],
-    ["issuer", "reconcile"],
+    ["issuer", "reconcile", "funds"],
+    ["bulk"],
     ["__init__"],
     ["emulator", "telemetry"],
     ["testing", "demo"],
@@ -48,7 +49,8 @@ HOMES = {
 WALL_CLOCKS = {"clock", "emulator.clock", "emulator.certificates"}
 
 OPTIONAL = (
-    "aiohttp", "asyncpg", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "opentelemetry",
+    "aiohttp", "asyncpg", "boto3", "botocore", "click", "httpx2", "httpx_aiohttp", "hypothesis", "keyring",
+    "opentelemetry",
     "psycopg", "pytest", "redis", "rich", "trustme", "typer", "uvicorn",
 )  # fmt: skip
 

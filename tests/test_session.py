@@ -135,6 +135,7 @@ def test_an_unknown_log_level_is_refused(log):
         AgcodSession.from_env(ENVIRON | {"AGCOD_LOG": "loud"})
 
 
+@virtual_time
 async def test_rotated_variables_are_read_again():
     """Keys are rotated every 180 days, and the process need not be restarted for it."""
     environ = dict(ENVIRON)
@@ -142,6 +143,7 @@ async def test_rotated_variables_are_read_again():
     async with AgcodSession.from_env(environ, transport=transport, throttle=OpenThrottle()) as session:
         await session.get_available_funds()
         environ["AGCOD_ACCESS_KEY_ID"] = "AKIDROTATED"
+        await asyncio.sleep(1)
         await session.get_available_funds()
     assert ["AKIDROTATED" in request.headers["authorization"] for request in transport.requests] == [
         False,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ..credentials import CallableCredentials, Credentials, credentials_from
-from ..errors import AgcodError, ConfigurationError
+from ..credentials import credentials_from
+from ..credentials.keyring import KeyringCredentials
+from ..errors import AgcodError
 from .exits import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..credentials import CredentialsProvider
     from .output import Record
@@ -82,21 +82,8 @@ async def key_records(settings: Settings, environ: Mapping[str, str]) -> list[Re
 
 def _keyring(service: str) -> CredentialsProvider:
     try:
-        import keyring
+        return KeyringCredentials(service)
     except ModuleNotFoundError:
         raise CommandError(
             "keyring is set, and the package is missing", fix="pip install 'agcod-async[keyring]'"
         ) from None
-    return CallableCredentials(partial(_from_keyring, keyring.get_password, service))
-
-
-def _from_keyring(get: Callable[[str, str], str | None], service: str) -> Credentials:
-    def found(name: str) -> str:
-        value = get(service, name)
-        if value is None:
-            raise ConfigurationError(
-                f"keyring: there is no {name} in {service!r}: keyring set {service} {name}"
-            )
-        return value
-
-    return Credentials(found("access_key_id"), found("secret_access_key"))

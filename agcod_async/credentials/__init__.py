@@ -5,7 +5,8 @@ from __future__ import annotations
 from .environment import EnvironmentCredentials, credentials_from
 from .file import FileCredentials, ProfileCredentials
 from .function import CallableCredentials
-from .pair import Credentials, CredentialsProvider, credentials_of
+from .keys import Keys
+from .pair import Credentials, CredentialsProvider
 
 __all__ = [
     "CallableCredentials",
@@ -13,7 +14,7 @@ __all__ = [
     "CredentialsProvider",
     "EnvironmentCredentials",
     "FileCredentials",
+    "Keys",
     "ProfileCredentials",
     "credentials_from",
-    "credentials_of",
 ]

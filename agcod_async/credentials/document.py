@@ -34,7 +34,7 @@ def pair_in(data: bytes) -> Credentials | str:
     breaks off is never taken for a whole one.
     """
     if not data.strip():
-        return "the file is empty"
+        return "it is empty"
     is_json = data.lstrip().startswith(b"{")
     try:
         found = (msgspec.json if is_json else msgspec.toml).decode(data, type=_Pair)
@@ -49,7 +49,7 @@ def pair_in(data: bytes) -> Credentials | str:
 def profile_in(data: bytes, name: str) -> Credentials | str:
     """Return the pair of the profile *name* in a file of profiles, or what is wrong with it."""
     if not data.strip():
-        return "the file is empty"
+        return "it is empty"
     if not data.endswith(b"\n"):
         # Only so a secret of which the second half is missing differs from a whole one.
         return "the last line has no line end: it may be half written"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..environment import require_variable
 from ..errors import ConfigurationError
 from .file import FileCredentials, ProfileCredentials
+from .keyring import KeyringCredentials
 from .pair import Credentials
 
 if TYPE_CHECKING:
@@ -18,16 +19,17 @@ if TYPE_CHECKING:
 
 _PAIR = ("AGCOD_ACCESS_KEY_ID", "AGCOD_SECRET_ACCESS_KEY")
 _FILE = ("AGCOD_CREDENTIALS_FILE", "AGCOD_PROFILE")
+_KEYRING = ("AGCOD_KEYRING",)
 
 
 class EnvironmentCredentials:
     """
-    Reads ``AGCOD_ACCESS_KEY_ID`` and ``AGCOD_SECRET_ACCESS_KEY`` each time it is asked.
+    Reads ``AGCOD_ACCESS_KEY_ID`` and ``AGCOD_SECRET_ACCESS_KEY`` each time it is asked: once a second.
 
     ``AGCOD_KEY_CREATED``, an ISO date and time with a time zone, is optional.
     """
 
-    max_age = 0.0
+    max_age = 1.0
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
@@ -60,20 +62,31 @@ def credentials_from(environ: Mapping[str, str]) -> CredentialsProvider:
     Return the provider that the environment names.
 
     ``AGCOD_CREDENTIALS_FILE`` is a JSON or TOML file. With ``AGCOD_PROFILE`` it is a file of profiles, by
-    default the one of the AWS tools. Without either the pair stands in the environment itself.
+    default the one of the AWS tools. ``AGCOD_KEYRING`` is a service of the system's keyring. Without any of
+    them the pair stands in the environment itself.
 
     Raises:
         ConfigurationError: there is more than one answer, or none; known at start-up, by looking.
-        CredentialsUnavailable: there is no pair in the file that is named.
+        CredentialsUnavailable: there is no pair in the place that is named.
     """
-    given = [[name for name in names if environ.get(name, "").strip()] for names in (_PAIR, _FILE)]
-    if all(given):
-        raise ConfigurationError(f"{given[0][0]} and {given[1][0]} are both set: unset one of them")
-    provider: EnvironmentCredentials | FileCredentials = EnvironmentCredentials(environ)
+    given = [[name for name in names if environ.get(name, "").strip()] for names in (_PAIR, _FILE, _KEYRING)]
+    places = [names[0] for names in given if names]
+    if len(places) > 1:
+        raise ConfigurationError(f"{' and '.join(places)} are both set: leave one of them")
+    provider: EnvironmentCredentials | FileCredentials | KeyringCredentials = EnvironmentCredentials(environ)
     path = environ.get("AGCOD_CREDENTIALS_FILE", "").strip()
     if profile := environ.get("AGCOD_PROFILE", "").strip():
         provider = ProfileCredentials(profile, path or environ.get("AWS_SHARED_CREDENTIALS_FILE") or None)
     elif path:
         provider = FileCredentials(path)
+    elif service := environ.get("AGCOD_KEYRING", "").strip():
+        provider = _keyring(service)
     provider.load()
     return provider
+
+
+def _keyring(service: str) -> KeyringCredentials:
+    try:
+        return KeyringCredentials(service)
+    except ModuleNotFoundError:
+        raise ConfigurationError("AGCOD_KEYRING: needs agcod-async[keyring]") from None

@@ -62,6 +62,6 @@ class CallableCredentials:
 
 def checked_age(max_age: float) -> float:
     """Refuse an age that is none."""
-    if not max_age >= 0:
+    if not (isinstance(max_age, int | float) and max_age >= 0):
         raise ConfigurationError("max_age: seconds of at least 0 are needed")
     return max_age

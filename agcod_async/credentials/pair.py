@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
-from ..errors import AgcodError, ConfigurationError, CredentialsUnavailable
-from ..secret import Secret, redact
+from ..errors import ConfigurationError, CredentialsUnavailable
+from ..secret import Secret
 
 MAX_KEY_AGE = timedelta(days=180)
 """After so long at the latest a pair is to be replaced (Incentives API portal, key management)."""
@@ -67,12 +67,12 @@ class Credentials:
         return f"****{shown}"
 
     def days_left(self, now: datetime) -> int | None:
-        """Return the whole days until the pair has to be replaced, negative after; None: age unknown."""
+        """Return the days until the pair has to be replaced, begun ones included; None: age unknown."""
         if self.key_created is None:
             return None
         if now.tzinfo is None:
             raise ConfigurationError("now must be a datetime with a time zone")
-        return (MAX_KEY_AGE - (now - self.key_created)) // _DAY
+        return -((now - self.key_created - MAX_KEY_AGE) // _DAY)
 
     async def get_credentials(self) -> Credentials:
         """Return itself: a static pair is its own provider."""
@@ -84,23 +84,24 @@ async def credentials_of(provider: CredentialsProvider) -> Credentials:
     Ask *provider* for the pair.
 
     Raises:
-        CredentialsUnavailable: it raised; nothing was sent in this attempt.
-        ConfigurationError: it returned something else.
+        CredentialsUnavailable: it failed; nothing was sent in this attempt.
+        ConfigurationError: it says so itself, or it returned something else.
     """
     try:
         credentials: object = await provider.get_credentials()
-    except AgcodError:
+    except (ConfigurationError, CredentialsUnavailable):
         raise
     except Exception as exc:  # noqa: BLE001  (a provider may fail in any way)
-        reason = f"{type(exc).__name__}: {exc}"
+        # By name only: its text may quote what it could not read.
+        reason = " ".join(filter(None, (type(exc).__name__, getattr(exc, "strerror", None))))
     else:
         if isinstance(credentials, Credentials):
             return credentials
         raise ConfigurationError(
-            f"credentials: the provider returned {type(credentials).__name__}, not Credentials"
+            f"credentials: {type(provider).__name__} returned {type(credentials).__name__}, not Credentials"
         )
     # Outside of the handler: the provider's frames may hold the secret.
-    raise CredentialsUnavailable(redact(f"credentials: the provider failed: {reason}"))
+    raise CredentialsUnavailable(f"credentials: {type(provider).__name__} failed: {reason}")
 
 
 def _require_key(name: str, value: object) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from .app import BodyTooLarge, ClientGone, Receive, Scope, Send, read_body, send_answer
 from .faults import Fault, FaultKind
-from .state import Key, Partner
+from .state import Key, KeyStatus, Partner
 from .values import Answer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class KeyOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A key of a partner."""
 
     secret: str
-    status: Literal["active", "inactive", "deleted"] = "active"
+    status: KeyStatus = "active"
 
     def __repr__(self) -> str:
         return f"KeyOrder(status={self.status!r})"
@@ -64,6 +64,13 @@ class PartnerOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     funds: Decimal | msgspec.UnsetType | None = msgspec.UNSET
     """null: never at an end."""
     currency: str | None = None
+
+
+class KeyStatusOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /keys: what the Portal's page of keys can do to one."""
+
+    access_key_id: str
+    status: KeyStatus
 
 
 class CardOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +101,7 @@ class ControlApp:
             ("DELETE", "/faults"): self._disarm,
             ("POST", "/clock"): self._set_clock,
             ("POST", "/partners"): self._set_partner,
+            ("POST", "/keys"): self._set_key_status,
             ("POST", "/claim"): self._claim,
         }
 
@@ -184,6 +192,11 @@ class ControlApp:
         if order.funds is not msgspec.UNSET:
             state.funds[order.partner_id] = order.funds
         return {"partner_id": order.partner_id, "funds": state.funds[order.partner_id]}
+
+    def _set_key_status(self, body: bytes) -> object:
+        order = msgspec.json.decode(body, type=KeyStatusOrder)
+        self._emulator.set_key_status(order.access_key_id, order.status)
+        return {"access_key_id": order.access_key_id, "status": order.status}
 
     def _claim(self, body: bytes) -> object:
         order = msgspec.json.decode(body, type=CardOrder)

@@ -133,12 +133,12 @@ def _json(value: object) -> str:
         return "null"
     if isinstance(value, str):
         return encode_basestring(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         fields = cast("Mapping[str, object]", value)
-        return "{" + ",".join(f'"{key}":{_json(fields[key])}' for key in sorted(fields)) + "}"
-    if isinstance(value, Sequence):
-        return "[" + ",".join(map(_json, cast("Sequence[object]", value))) + "]"
-    return _scalar(value)
+        return "{" + ",".join([f'"{key}":{_json(fields[key])}' for key in sorted(fields)]) + "}"
+    if isinstance(value, Decimal) or not isinstance(value, Sequence):
+        return _scalar(value)
+    return "[" + ",".join(map(_json, cast("Sequence[object]", value))) + "]"
 
 
 def _scalar(value: object) -> str:

@@ -20,7 +20,7 @@ from .delivery import Delivery, page, spoiled
 from .faults import Fault, FaultKind, FaultPlan
 from .refusals import refusal
 from .settings import Settings
-from .state import Late, Partner, State
+from .state import KeyStatus, Late, Partner, State, as_key
 from .throttle import Throttle
 from .values import Answer, Request
 
@@ -117,6 +117,16 @@ class Emulator:
         delivery = self._undone(fault, request, now) or self._done(fault, request, now)
         answer = delivery.answer
         return delivery if answer is None else replace(delivery, answer=_dated(answer, now))
+
+    def set_key_status(self, access_key_id: str, status: KeyStatus) -> None:
+        """Activate, deactivate or delete a key, as its owner would in the Portal. KeyError: nobody's."""
+        state = self.state
+        partner = state.partners[state.owners[access_key_id]]
+        key = as_key(partner.keys[access_key_id])
+        if key.status == "deleted":
+            raise ValueError(f"{access_key_id} was deleted, and that is for ever")
+        state.serial += 1
+        state.add_partner(replace(partner, keys={**partner.keys, access_key_id: replace(key, status=status)}))
 
     def claim(self, creation_request_id: str) -> None:
         """Redeem a card, as its receiver would; it cannot be cancelled any more."""

@@ -17,12 +17,15 @@ from .values import Request
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
+KeyStatus = Literal["active", "inactive", "deleted"]
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """The secret of an access key and what its owner has made of it."""
 
     secret: str = field(repr=False)
-    status: Literal["active", "inactive", "deleted"] = "active"
+    status: KeyStatus = "active"
 
 
 @dataclass(frozen=True, slots=True)

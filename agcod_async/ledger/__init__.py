@@ -79,6 +79,10 @@ class Ledger(Protocol):
         """Return the entry of a reference, if it has one."""
         ...
 
+    async def find(self, references: Collection[str]) -> dict[str, Entry]:
+        """Return the entries of those of *references* that have one, without writing anything."""
+        ...
+
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """
         Take an entry for *lease* seconds, or prolong one's own lease.

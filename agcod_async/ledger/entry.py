@@ -84,7 +84,16 @@ class Entry(Intent, frozen=True, kw_only=True):
     planned_at: datetime
     first_sent_at: datetime | None = None
     last_sent_at: datetime | None = None
-    """When the last forward request may have left; one can stay on its way for 15 minutes."""
+    """When the last forward request may have left."""
+
+    sign_by: datetime | None = None
+    """
+    No forward request that may be under way under this id is signed later than this, by the clock that
+    signs; see :func:`~agcod_async.ledger.states.is_gone`.
+    """
+
+    alive_at: datetime | None = None
+    """When the service first showed that it lives, by the clock that signs."""
 
     unknown_since: datetime | None = None
     reversed_since: datetime | None = None

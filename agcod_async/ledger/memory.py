@@ -65,6 +65,11 @@ class MemoryLedger:
         await asyncio.sleep(0)
         return self._entries.get(reference)
 
+    async def find(self, references: Collection[str]) -> dict[str, Entry]:
+        """Return the entries of some references."""
+        await asyncio.sleep(0)
+        return {each: self._entries[each] for each in references if each in self._entries}
+
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)

@@ -95,6 +95,15 @@ def check_same(entries: Mapping[str, Entry], wanted: Mapping[str, Intent], payer
         _check_agreement(entry, wanted[reference])
 
 
+def disagreement(entry: Entry, intent: Intent, payer: Payer) -> str | None:
+    """Return why *intent* cannot be what *entry* stands for, if it cannot."""
+    try:
+        check_same({intent.reference: entry}, {intent.reference: intent}, payer)
+    except ConfigurationError as wrong:
+        return wrong.message
+    return None
+
+
 def check_owned(entry: Entry, payer: Payer) -> None:
     """Refuse to let one account touch what another one pays for."""
     if entry.payer != payer:

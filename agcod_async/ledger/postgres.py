@@ -118,6 +118,10 @@ class PostgresLedger:
         check_reference(reference)
         return await self._run(partial(tables.get, reference=reference))
 
+    async def find(self, references: Collection[str]) -> dict[str, Entry]:
+        """Return the entries of some references."""
+        return await self._run(partial(tables.find, references=list(references)))
+
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)

@@ -65,14 +65,12 @@ async def plan(
 ) -> dict[str, Entry]:
     """Plan all of *fresh*, or nothing, and return the entries by reference."""
     async with connection.transaction():
-        known = await _known(connection, list(fresh))
+        known = await find(connection, list(fresh))
         check_same(known, wanted, payer)
         new = [entry for reference, entry in fresh.items() if reference not in known]
         inserted = await _insert(connection, new)
         # Somebody else has planned the rest meanwhile, perhaps as something else.
-        others = await _known(
-            connection, [entry.reference for entry in new if entry.reference not in inserted]
-        )
+        others = await find(connection, [entry.reference for entry in new if entry.reference not in inserted])
         check_same(others, wanted, payer)
         return {**known, **others, **{reference: fresh[reference] for reference in inserted}}
 
@@ -186,7 +184,7 @@ def _json(value: object) -> str:
 
 async def get(connection: Connection, reference: str) -> Entry | None:
     """Return the entry of a reference."""
-    found = await _known(connection, [reference])
+    found = await find(connection, [reference])
     return found.get(reference)
 
 
@@ -197,7 +195,8 @@ async def _expect(connection: Connection, reference: str) -> Entry:
     return entry
 
 
-async def _known(connection: Connection, references: list[str]) -> dict[str, Entry]:
+async def find(connection: Connection, references: list[str]) -> dict[str, Entry]:
+    """Return the entries of those references that have one."""
     if not references:
         return {}
     query = f"{SELECT} agcod_entries WHERE reference = ANY($1)"

@@ -119,6 +119,10 @@ class SQLiteLedger:
         check_reference(reference)
         return await self._read(partial(_get, reference=reference))
 
+    async def find(self, references: Collection[str]) -> dict[str, Entry]:
+        """Return the entries of some references."""
+        return await self._read(partial(_known, references=list(references)))
+
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""
         check_reference(reference)

@@ -9,12 +9,14 @@ to do keeps the lease (:func:`release` gives it up), one that leaves none drops 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from msgspec import structs
 
 from ..checks import UNWRITABLE
 from ..errors import IllegalTransition, ServiceError
+from ..refusals import CLOCK_WINDOW
 from .request_ids import request_id
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ TRANSITIONS: Mapping[str, Mapping[State, tuple[State, ...]]] = {
     "settle_refunded": {"sent": ("reversed",), "issued": ("reversed",), "reversing": ("reversed",)},
     "begin_reverse": {"sent": ("reversing",), "issued": ("reversing",)},
     "bury": {"reversing": ("reversing",)},
+    "not_buried": {"reversing": ("reversing",)},
+    "seen_alive": {"reversing": ("reversing",)},
     "reverse_unknown": {"reversing": ("reversing",)},
     "settle_reversed": {"reversing": ("reversed",)},
     "too_late": {"reversing": ("issued",)},
@@ -47,14 +51,44 @@ TRANSITIONS: Mapping[str, Mapping[State, tuple[State, ...]]] = {
 }
 """Where each step may lead from each state."""
 
+SIGN_WITHIN = timedelta(minutes=30)
+"""How long after it was noted a forward request may be signed: it may wait in line, or its process freeze."""
+
+CANCEL_WINDOW = timedelta(minutes=15)
+"""How long after its creation a gift card can be cancelled (Incentives API, "CancelGiftCard")."""
+
 _LONGEST = 200
 
 
-def mark_sent(entry: Entry, now: datetime) -> Entry:
-    """A forward request is about to leave. An earlier one that is unsettled is unknown from now on."""
+def is_gone(sign_by: datetime | None, seen: datetime) -> bool:
+    """
+    Whether no forward request that was to be signed by *sign_by* can reach the service any more.
+
+    *seen* is the time on a signature that the service has just taken, so its own clock is at most 15 minutes
+    behind that. And a signature is stale once that clock is 15 minutes past it.
+    """
+    return sign_by is not None and seen - CLOCK_WINDOW > sign_by + CLOCK_WINDOW
+
+
+def is_past_cancelling(entry: Entry, seen: datetime) -> bool:
+    """
+    Whether the time to cancel a card that lives is over.
+
+    *seen* is the time on a signature that the service has just taken. It, and the time at which the card
+    was first seen alive, can both be 15 minutes off the service's clock, in opposite directions.
+    """
+    return entry.alive_at is not None and seen - entry.alive_at > CANCEL_WINDOW + 2 * CLOCK_WINDOW
+
+
+def mark_sent(entry: Entry, now: datetime, signing: datetime | None = None) -> Entry:
+    """
+    A forward request is about to leave. An earlier one that is unsettled is unknown from now on.
+
+    *signing* is the time by the clock that signs, where that is not *now*.
+    """
     if entry.state == "sent":
         entry = found_open(entry, now)
-    return _move("mark_sent", entry, "sent", **_forward(entry, now))
+    return _move("mark_sent", entry, "sent", **_forward(entry, now, signing or now))
 
 
 def found_open(entry: Entry, now: datetime) -> Entry:
@@ -78,6 +112,7 @@ def not_sent_after_all(entry: Entry, due_at: datetime, error: AgcodError | None 
         "planned",
         first_sent_at=None if was_first else entry.first_sent_at,
         last_sent_at=None if was_first else entry.last_sent_at,
+        sign_by=None,
         due_at=due_at,
         **_said(error),
     )
@@ -88,11 +123,12 @@ def still_unknown(entry: Entry, now: datetime, due_at: datetime, error: AgcodErr
     return _move("still_unknown", entry, "sent", due_at=due_at, **_unknown(entry, now), **_said(error))
 
 
-def settle_issued(entry: Entry, now: datetime, gc_id: str | None) -> Entry:
+def settle_issued(entry: Entry, now: datetime, gc_id: str | None, signing: datetime | None = None) -> Entry:
     """
     The service showed the live card. Storing this is what allows to hand it out, each time anew.
 
-    Once a reverse has left it is illegal: the code could be killed in the customer's hands.
+    Once a reverse has left it is illegal: the code could be killed in the customer's hands. *signing* is the
+    time by the clock that signs, where that is not *now*.
     """
     gc_id = _clean(gc_id)
     if entry.gc_id is not None and gc_id not in (None, entry.gc_id):
@@ -102,7 +138,8 @@ def settle_issued(entry: Entry, now: datetime, gc_id: str | None) -> Entry:
             request_id=entry.request_id,
         )
     settled_at = entry.settled_at if entry.state == "issued" else now
-    return _close("settle_issued", entry, "issued", settled_at, gc_id=gc_id or entry.gc_id)
+    alive_at = entry.alive_at or signing or now
+    return _close("settle_issued", entry, "issued", settled_at, gc_id=gc_id or entry.gc_id, alive_at=alive_at)
 
 
 def settle_refused(entry: Entry, now: datetime, error: AgcodError) -> Entry:
@@ -141,9 +178,24 @@ def begin_reverse(entry: Entry, goal: Literal["replace", "undo"], now: datetime)
     )
 
 
-def bury(entry: Entry, now: datetime) -> Entry:
+def bury(entry: Entry, now: datetime, signing: datetime | None = None) -> Entry:
     """The create of an id to be reversed is about to leave, so that there is something to reverse."""
-    return _move("bury", entry, "reversing", **_unknown(entry, now), **_forward(entry, now))
+    return _move("bury", entry, "reversing", **_unknown(entry, now), **_forward(entry, now, signing or now))
+
+
+def not_buried(entry: Entry, before: Entry, error: AgcodError) -> Entry:
+    """
+    That create was not executed; what was under way *before* it may still be.
+
+    Illegal with an *error* whose outcome is unknown.
+    """
+    _check_known(entry, error)
+    return _move("not_buried", entry, "reversing", sign_by=before.sign_by)
+
+
+def seen_alive(entry: Entry, signing: datetime) -> Entry:
+    """What is to be reversed lives, and its reverse was refused."""
+    return _move("seen_alive", entry, "reversing", alive_at=entry.alive_at or signing)
 
 
 def reverse_unknown(entry: Entry, due_at: datetime, error: AgcodError | None = None) -> Entry:
@@ -152,7 +204,11 @@ def reverse_unknown(entry: Entry, due_at: datetime, error: AgcodError | None = N
 
 
 def settle_reversed(entry: Entry, now: datetime) -> Entry:
-    """The reverse succeeded: the id is dead. To replace it, store it together with :func:`renew`."""
+    """
+    The id is dead: the reverse succeeded, or nothing was made under it and nothing can come any more.
+
+    To replace it, store it together with :func:`renew`.
+    """
     return _reversed("settle_reversed", entry, now)
 
 
@@ -187,6 +243,8 @@ def renew(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
         planned_at=now,
         first_sent_at=None,
         last_sent_at=None,
+        sign_by=None,
+        alive_at=None,
         unknown_since=None,
         reversed_since=None,
         settled_at=None,
@@ -257,14 +315,18 @@ class _Forward(TypedDict):
     attempts: int
     first_sent_at: datetime
     last_sent_at: datetime
+    sign_by: datetime
     due_at: datetime
 
 
-def _forward(entry: Entry, now: datetime) -> _Forward:
+def _forward(entry: Entry, now: datetime, signing: datetime) -> _Forward:
+    sign_by = signing + SIGN_WITHIN
     return {
         "attempts": entry.attempts + 1,
         "first_sent_at": entry.first_sent_at or now,
         "last_sent_at": now,
+        # Never earlier than that of another request that may be under way.
+        "sign_by": sign_by if entry.sign_by is None else max(entry.sign_by, sign_by),
         "due_at": now,
     }
 

@@ -51,8 +51,8 @@ def test_what_breaks_off_is_never_another_pair(read, document):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "the file is empty"),
-        (b" \n", "the file is empty"),
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
         (b'{"access_key_id": "A"}', "missing required field `secret_access_key`"),
         (b'{"access_key_id": "A", "secret_access_key": 5}', r"Expected `str`, got `int` - at `\$.secret_"),
         (b'{"access_key_id": "A", "secret_access_key": "canary secret"}', "secret_access_key must be"),
@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_document(data, says):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"\n", "the file is empty"),
+        (b"\n", "it is empty"),
         (b"[agcod]\naws_access_key_id = A\naws_secret_access_key = canary", "no line end"),
         (b"aws_access_key_id = canary\n", "no valid file of profiles"),
         (b"[agcod]\ncanary\n", "no valid file of profiles"),

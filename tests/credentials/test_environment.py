@@ -122,10 +122,10 @@ def test_the_variables_name_one_provider(key_file, profiles, monkeypatch):
 
 
 @pytest.mark.parametrize("one", PAIR)
-@pytest.mark.parametrize("other", ["AGCOD_CREDENTIALS_FILE", "AGCOD_PROFILE"])
+@pytest.mark.parametrize("other", ["AGCOD_CREDENTIALS_FILE", "AGCOD_PROFILE", "AGCOD_KEYRING"])
 def test_two_answers_are_one_too_many(one, other):
     """Whichever won, somebody would rotate the other one and wonder."""
-    with pytest.raises(ConfigurationError, match=f"{one} and {other} are both set: unset one"):
+    with pytest.raises(ConfigurationError, match=f"{one} and {other} are both set: leave one"):
         credentials_from({one: "x", other: "y"})
 
 

@@ -141,7 +141,7 @@ def missing(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (empty, "the file is empty"),
+        (empty, "it is empty"),
         (half_written, "no valid JSON"),
         (far_too_large, "too large for a key pair"),
         (missing, "No such file or directory"),
@@ -188,7 +188,7 @@ def test_a_file_shows_where_it_is():
     assert repr(FileCredentials("key.json")) == "FileCredentials('key.json')"
 
 
-@pytest.mark.parametrize("age", [-1, float("nan")])
+@pytest.mark.parametrize("age", [-1, float("nan"), None, "5"])
 def test_an_age_that_is_none_is_refused(age):
     """Never and always are 'inf' and 0."""
     with pytest.raises(ConfigurationError, match="max_age: seconds of at least 0"):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from agcod_async import ConfigurationError, Credentials, CredentialsUnavailable, Secret
-from agcod_async.credentials import credentials_of
+from agcod_async import ConfigurationError, Credentials, CredentialsUnavailable, ResponseTimeout, Secret
+from agcod_async.credentials.pair import credentials_of
 
 UNUSABLE = ["", " ", "has space", "line\nend", "tab\t", "schlüssel", "\x00", None, 5, b"bytes"]
 
@@ -57,12 +57,14 @@ CREATED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
     ("now", "days"),
     [
         (CREATED, 180),
-        (CREATED + timedelta(seconds=1), 179),
+        (CREATED + timedelta(seconds=1), 180),
+        (CREATED + timedelta(days=149, hours=23), 31),
         (CREATED + timedelta(days=150), 30),
+        (CREATED + timedelta(days=179, hours=23), 1),
         (CREATED + timedelta(days=180), 0),
-        (CREATED + timedelta(days=180, seconds=1), -1),
+        (CREATED + timedelta(days=181), -1),
         ((CREATED + timedelta(days=10)).astimezone(timezone(timedelta(hours=9))), 170),
-        (datetime.max.replace(tzinfo=UTC), (CREATED - datetime.max.replace(tzinfo=UTC)).days + 180),
+        (datetime.max.replace(tzinfo=UTC), (CREATED - datetime.max.replace(tzinfo=UTC)).days + 181),
     ],
 )
 def test_the_days_that_are_left(now, days):
@@ -118,19 +120,23 @@ class Provider:
 @pytest.mark.parametrize(
     ("outcome", "says"),
     [
-        (OSError("no such file"), "failed: OSError: no such file"),
-        (RuntimeError("Signature=abcdef"), "failed: RuntimeError: [*]{4}"),
+        (FileNotFoundError(2, "No such file", "canary"), "failed: FileNotFoundError No such file$"),
+        (RuntimeError("cannot read canary"), "failed: RuntimeError$"),
+        (ResponseTimeout("of the vault"), "failed: ResponseTimeout$"),
         (("AKID", "secret"), "returned tuple, not Credentials"),
     ],
 )
 async def test_a_provider_that_fails_is_named_and_not_shown(outcome, says):
     """Whatever a provider raises must know its outcome, and its frames may hold what it keeps secret."""
-    with pytest.raises((CredentialsUnavailable, ConfigurationError), match=f"the provider {says}") as caught:
+    with pytest.raises(
+        (CredentialsUnavailable, ConfigurationError), match=f"^credentials: Provider {says}"
+    ) as caught:
         await credentials_of(Provider(outcome))
     assert caught.value.outcome == "not_sent"
     assert caught.value.is_retry_safe == isinstance(outcome, Exception)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "vault-password" not in shown
+    assert "canary" not in str(caught.value)
 
 
 async def test_a_providers_own_configuration_error_passes():

@@ -107,6 +107,25 @@ async def test_partners_and_keys(panel, emulator):
     assert emulator.state.funds["Amzn1"] is None
 
 
+async def test_keys_are_deactivated_and_deleted(panel, emulator):
+    """The seven steps of a rotation, for a client in any language: it needs no secret to end a key."""
+    funds, key = {"partnerId": "Acme1"}, emulator.partner.access_key_id
+    secret = emulator.partner.secret_access_key
+
+    async def status_after(status: str) -> int:
+        order = {"access_key_id": key, "status": status}
+        answer = await panel.post("/keys", json=order)
+        assert (answer.status_code, answer.json()) == (200, order)
+        return foreign.ask(emulator, "GetAvailableFunds", funds, key=(key, secret))[0]
+
+    assert [await status_after(each) for each in ("inactive", "active", "inactive")] == [403, 200, 403]
+    assert await status_after("deleted") == 403
+    answer = await panel.post("/keys", json={"access_key_id": key, "status": "active"})
+    assert (answer.status_code, "deleted" in answer.json()["error"]) == (400, True)
+    unknown = {"access_key_id": "AKIDUNKNOWN", "status": "inactive"}
+    assert (await panel.post("/keys", json=unknown)).status_code == 404
+
+
 async def test_cards_are_claimed(panel, emulator):
     """A claimed card cannot be cancelled; an unknown one cannot be claimed."""
     foreign.ask(emulator, "CreateGiftCard", foreign.create_fields("Acme1a"))

@@ -175,11 +175,10 @@ async def test_a_wrong_key_is_told_only_where_nothing_can_live():
     """First send unknown, then 403: calling that a refusal would lose a charge."""
     async with world(budget=30.0) as w:
         w.faults.once("drop_after", operation="CreateGiftCard")
-        right = w.session._credentials
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await w.issuer.issue("unknown", USD)
-        w.session._credentials = Credentials("AKIDEXAMPLE", "wrong")
+        right = w.sign_with(Credentials("AKIDEXAMPLE", "wrong"))
         with pytest.raises(OutcomePending) as caught:
             await w.issuer.issue("unknown", USD)
         assert isinstance(caught.value.__cause__, CredentialsError | SignatureError)
@@ -187,7 +186,7 @@ async def test_a_wrong_key_is_told_only_where_nothing_can_live():
         with pytest.raises((CredentialsError, SignatureError)) as refused:
             await w.issuer.issue("fresh", USD)
         assert refused.value.outcome == "refused"
-        w.session._credentials = right
+        w.sign_with(right)
         assert (await w.issuer.issue("unknown", USD)).gc_id
         assert (await w.issuer.issue("fresh", USD)).gc_id
         assert len(w.live_cards) == 2

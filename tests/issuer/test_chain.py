@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
 
+import msgspec
 import pytest
 
-from agcod_async import Money, OutcomePending, RewardAbandoned, RewardUndone, UndoTooLate
-from agcod_async.emulator import Fault
+from agcod_async import (
+    Account,
+    AccountError,
+    Money,
+    OutcomePending,
+    RewardAbandoned,
+    RewardUndone,
+    UndoTooLate,
+)
+from agcod_async.emulator import Fault, Settings
+from agcod_async.testing import NoThrottle
 from tests.issuer.world import world
 
 USD = Money("25.00", "USD")
@@ -25,78 +37,229 @@ def outage(w, kind, seconds, operation=None):
     asyncio.get_running_loop().call_later(seconds, w.faults.disarm, number)
 
 
-async def test_a_retry_settles_it():
+@dataclass(frozen=True)
+class Pair:
+    """A forward operation, and the one that takes it back."""
+
+    kind: str
+    forward: str
+    reverse: str
+    book: str
+    window: dict
+
+    def issue(self, w, **options):
+        """Ask for the reward."""
+        if self.kind == "create":
+            return w.issuer.issue("order", USD, **options)
+        if self.kind == "activate":
+            return w.issuer.activate("order", CARD_NUMBER, USD, **options)
+        return w.issuer.load("order", USD, ACCOUNT, **options)
+
+    def live(self, w):
+        """Return the request ids under which something is paid for."""
+        book = getattr(w.emulator.state, self.book)
+        return [request_id for request_id, one in book.items() if one.is_live]
+
+
+CARD_NUMBER = "6000000000000000001"
+ACCOUNT = Account(id="5550000001", type="3")
+QUARTER = timedelta(minutes=15)
+PAIRS = [
+    Pair("create", "CreateGiftCard", "CancelGiftCard", "cards", {}),
+    Pair(
+        "activate",
+        "ActivateGiftCard",
+        "DeactivateGiftCard",
+        "activations",
+        {"deactivation_window": QUARTER},
+    ),
+    Pair("load", "LoadAmazonBalance", "VoidAmazonBalanceLoad", "loads", {"void_window": QUARTER}),
+]
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.kind)
+
+
+@every_pair
+async def test_a_retry_settles_it(pair):
     """RESEND once: the same request again, a second later, is the whole cure."""
     async with world() as w:
-        w.faults.once("resend_after", operation="CreateGiftCard")
-        card = await w.issuer.issue("order", USD)
-        assert card.receipt.generation == 1
+        w.faults.once("resend_after", operation=pair.forward)
+        await pair.issue(w)
+        entry = await w.entry("order")
+        assert (entry.state, entry.generation, entry.attempts) == ("issued", 1, 2)
+        assert pair.live(w) == [entry.request_id]
         assert 1 <= w.now < 2
 
 
-async def test_a_cancel_settles_it_and_a_new_id_follows():
-    """With ``replace`` the old id is dead before the new one is used, and money is on one card alone."""
+@every_pair
+async def test_a_reverse_settles_it_and_a_new_id_follows(pair):
+    """With ``replace`` the old id is dead before the new one is used, and money is on one alone."""
     async with world(on_unknown="replace") as w:
-        w.faults.once("resend_after", operation="CreateGiftCard")
-        card = await w.issuer.issue("order", USD)
+        w.faults.once("resend_after", operation=pair.forward)
+        await pair.issue(w)
         [old] = await w.ledger.history("order")
-        assert (old.state, old.generation, card.receipt.generation) == ("reversed", 1, 2)
-        assert w.emulator.state.cards[old.request_id].is_cancelled
-        assert [one.gc_id for one in w.live_cards] == [card.gc_id]
+        entry = await w.entry("order")
+        assert (old.state, old.generation, entry.generation) == ("reversed", 1, 2)
+        assert pair.live(w) == [entry.request_id] != [old.request_id]
+        assert w.emulator.partner.funds == 10_000 - 25
 
 
+@every_pair
 @pytest.mark.parametrize("seconds", [9.0, 3600.0])
-async def test_a_cancel_that_fails_for_a_while_is_repeated(seconds):
-    """Each second for ten seconds, then ever more rarely; then it settles."""
-    async with world(on_unknown="replace", budget=DAY) as w:
-        w.faults.once("resend_after", operation="CreateGiftCard")
-        outage(w, "fault_before", seconds, "CancelGiftCard")
-        card = await w.issuer.issue("order", USD)
-        assert len(w.live_cards) == 1
-        assert w.now >= seconds
-        # After an hour the window of the cancel is over: the first card lives, and is handed out.
-        assert card.receipt.generation == (2 if seconds < 900 else 1)
+async def test_a_reverse_that_fails_for_a_while_is_repeated(pair, seconds):
+    """Each second for ten seconds, then ever more rarely; then it settles, whatever that means by then."""
+    async with world(on_unknown="replace", budget=DAY, settings=Settings(**pair.window)) as w:
+        w.faults.once("resend_after", operation=pair.forward)
+        outage(w, "fault_before", seconds, pair.reverse)
+        await pair.issue(w)
+        entry = await w.entry("order")
+        assert pair.live(w) == [entry.request_id]
+        assert seconds <= w.now < 2 * seconds
+        # After an hour the window of the reverse is over: the first one lives, and is handed out.
+        assert entry.generation == (2 if seconds < 900 else 1)
 
 
-async def test_a_cancel_that_fails_for_a_day_is_a_case():
+@every_pair
+async def test_a_reverse_that_fails_for_a_day_is_a_case(pair):
     """It stops, keeps the ids, and says so again to whoever asks."""
     async with world(on_unknown="replace", budget=3 * DAY) as w:
-        w.faults.once("resend_after", operation="CreateGiftCard")
-        w.faults.arm(Fault("resend_before", operation="CancelGiftCard"))
+        w.faults.once("resend_after", operation=pair.forward)
+        w.faults.arm(Fault("resend_before", operation=pair.reverse))
         with pytest.raises(RewardAbandoned) as caught:
-            await w.issuer.issue("order", USD)
+            await pair.issue(w)
         assert DAY <= w.now < DAY + 2 * 3600
-        assert caught.value.request_id == w.live_cards[0].creation_request_id
+        assert [caught.value.request_id] == pair.live(w)
         with pytest.raises(RewardAbandoned):
-            await w.issuer.issue("order", USD)
+            await pair.issue(w)
         with pytest.raises(RewardAbandoned):
             await w.issuer.undo("order")
         assert await w.issuer.recover() == []
 
 
-async def test_a_cancel_that_is_too_late_leaves_the_card_alive():
+@every_pair
+async def test_a_reverse_that_is_too_late_leaves_it_alive(pair):
     """What cannot be taken back is handed out; nothing is issued beside it."""
-    async with world(on_unknown="undo", budget=DAY) as w:
-        w.faults.once("drop_after", operation="CreateGiftCard")
-        outage(w, "drop_before", 1200.0, "CancelGiftCard")
-        card = await w.issuer.issue("order", USD)
-        assert [one.gc_id for one in w.live_cards] == [card.gc_id]
+    async with world(on_unknown="undo", budget=DAY, settings=Settings(**pair.window)) as w:
+        w.faults.once("drop_after", operation=pair.forward)
+        outage(w, "drop_before", 1200.0, pair.reverse)
+        await pair.issue(w)
+        assert pair.live(w) == [(await w.entry("order")).request_id]
         with pytest.raises(UndoTooLate):
             await w.issuer.undo("order")
+        assert pair.live(w) == [(await w.entry("order")).request_id]
 
 
+@every_pair
 @pytest.mark.parametrize("memory", ["forgotten", "remembered"])
-async def test_a_cancel_of_what_was_never_made_is_not_believed(memory):
-    """The create may still be on its way: it is made on purpose, and cancelled then."""
-    from agcod_async.emulator import Settings
-
+async def test_a_reverse_of_what_was_never_made_is_not_believed(pair, memory):
+    """The forward request may still be on its way: it is made on purpose, and reversed then."""
     async with world(on_unknown="undo", settings=Settings(cancel_of_unknown=memory)) as w:
-        w.faults.arm(Fault("deliver_late", operation="CreateGiftCard", seconds=600.0, times=1))
+        w.faults.arm(Fault("deliver_late", operation=pair.forward, seconds=600.0, times=1))
+        with pytest.raises(RewardUndone):
+            await pair.issue(w)
+        await asyncio.sleep(1000)
+        assert pair.live(w) == []
+        assert w.emulator.partner.funds == 10_000
+
+
+@every_pair
+@pytest.mark.parametrize("policy", ["undo", "replace"])
+async def test_what_was_never_made_and_cannot_be_is_dead_once_nothing_can_come(pair, policy):
+    """Without funds there is nothing to reverse: an hour after the last request, nothing can arrive."""
+    async with world(on_unknown=policy, budget=DAY) as w:
+        w.faults.once("drop_before", operation=pair.forward)
+        w.emulator.state.funds["Acme1"] = 0
+        with pytest.raises(RewardUndone if policy == "undo" else AccountError):
+            await pair.issue(w)
+        assert 3600 < w.now < 2 * 3600
+        entry = await w.entry("order")
+        assert (entry.state, entry.generation) == (("reversed", 1) if policy == "undo" else ("refused", 2))
+        assert pair.live(w) == []
+
+
+async def test_data_that_the_service_never_takes_prove_it_too():
+    """What is refused today for its amount was refused when it was sent first."""
+    async with world(on_unknown="undo", budget=DAY) as w:
+        w.faults.once("drop_before", operation="CreateGiftCard")
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", Money("5000.00", "USD"))
+        assert 3600 < w.now < 2 * 3600
+
+
+async def test_a_refusal_that_may_hide_a_card_proves_nothing():
+    """A blocked account is told no about everything: the card may be there all the same."""
+    async with world(on_unknown="undo", budget=3 * DAY) as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+
+        def hide():
+            [(key, card)] = w.emulator.state.cards.items()
+            w.emulator.state.cards[key] = msgspec.structs.replace(card, partner_id="Hidden")
+
+        asyncio.get_running_loop().call_later(0.5, hide)
+        with pytest.raises(RewardAbandoned):
+            await w.issuer.issue("order", USD)
+        assert w.now >= DAY
+        assert len(w.live_cards) == 1
+
+
+async def test_a_create_that_comes_late_is_found_and_taken_back():
+    """As long as one can be under way, missing funds prove nothing: they may come back before it does."""
+    async with world(on_unknown="undo", budget=DAY) as w:
+        w.faults.arm(Fault("deliver_late", operation="CreateGiftCard", seconds=850.0, times=1))
+        w.emulator.state.funds["Acme1"] = 0
+        asyncio.get_running_loop().call_later(840, w.emulator.state.refund, "Acme1", USD.amount)
         with pytest.raises(RewardUndone):
             await w.issuer.issue("order", USD)
-        await asyncio.sleep(1000)
+        await asyncio.sleep(2000)
         assert w.live_cards == []
-        assert w.emulator.partner.funds == 10_000
+        assert w.emulator.partner.funds == 25
+        assert 840 < w.now < 2 * 3600 + 2000
+
+
+async def test_a_process_that_slept_does_not_send_what_was_settled_meanwhile():
+    """It noted the create and stood still for hours; when it wakes, the id is dead, and nothing leaves."""
+    async with world(budget=DAY) as w:
+
+        class Asleep(NoThrottle):
+            async def acquire(self, operation, /, *, priority="interactive", max_wait=None):
+                await asyncio.sleep(3 * 3600)
+
+        w.session._throttle = Asleep()
+        sleeping = asyncio.create_task(w.issuer.issue("order", USD))
+        await asyncio.sleep(1)
+        awake = w.new_issuer(budget=DAY)
+        w.emulator.state.funds["Acme1"] = 0
+        assert (await awake.undo("order")).state == "reversed"
+        assert 3600 < w.now < 3 * 3600
+        w.emulator.state.refund("Acme1", USD.amount)
+        with pytest.raises(RewardUndone):
+            await sleeping
+        assert w.now >= 3 * 3600
+        assert w.live_cards == []
+        assert w.emulator.partner.funds == 25
+
+
+async def test_a_card_that_was_claimed_lives():
+    """The refusal of its cancel has no name of its own; once no cancel could succeed it is too late."""
+    async with world(budget=DAY) as w:
+        card = await w.issuer.issue("order", USD)
+        w.emulator.claim(card.receipt.request_id)
+        with pytest.raises(OutcomePending):
+            await w.issuer.undo("order", budget=60.0)
+        with pytest.raises(UndoTooLate):
+            await w.issuer.undo("order")
+        assert 45 * 60 < w.now < 2 * 3600
+        assert (await w.issuer.issue("order", USD)).gc_id == card.gc_id
+
+
+async def test_an_activation_that_may_not_be_taken_back_lives():
+    """The service says so by name, and the card is shown active: it is too late at once."""
+    async with world(settings=Settings(deactivation_window=QUARTER)) as w:
+        await w.issuer.activate("order", CARD_NUMBER, USD)
+        await asyncio.sleep(1000)
+        with pytest.raises(UndoTooLate):
+            await w.issuer.undo("order")
+        assert w.now < 1010
+        assert (await w.issuer.status("order")).state == "issued"
 
 
 async def test_burying_goes_on_through_refusals_and_faults():

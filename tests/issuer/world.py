@@ -47,6 +47,12 @@ class World:
         self.issuer = Issuer(self.session, self.ledger, **options)
         return self.issuer
 
+    def sign_with(self, pair: Credentials) -> Credentials:
+        """Give the session another key, and return the one that it had."""
+        keys = self.session._keys
+        before, keys._pair = keys._pair, pair
+        return before
+
     @property
     def now(self) -> float:
         """Seconds since the world began."""

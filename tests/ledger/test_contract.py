@@ -73,7 +73,7 @@ async def test_every_field_of_a_state_is_read_as_saved(ledger, clock):
     error = ResendError("", error_code="F400", error_type="SystemTemporarilyUnavailable")
     entry = states.still_unknown(entry, clock.now, clock.now + timedelta(seconds=1.000001), error)
     entry = states.begin_reverse(entry, "replace", clock.pass_time(1))
-    entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), gc_id="A0B1")
+    entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), alive_at=clock.now, gc_id="A0B1")
     saved = await ledger.save(entry)
     assert saved == msgspec.structs.replace(entry, version=3)
     assert await ledger.get("order-1") == saved
@@ -523,3 +523,12 @@ async def test_entries_travel(ledger):
     assert msgspec.json.decode(msgspec.json.encode(entry), type=type(entry)) == entry
     assert "amz1" not in repr(entry)
     assert "order-1" in repr(entry)
+
+
+async def test_many_entries_are_found_at_once(ledger):
+    """A campaign looks its rewards up by the thousand; what is not there is left out."""
+    planned = await ledger.plan([order(f"row-{number}") for number in range(2000)], payer=PAYER)
+    found = await ledger.find([*(f"row-{number}" for number in range(1999, -1, -2)), "missing", "row-1"])
+    assert found == {entry.reference: entry for entry in planned[1::2]}
+    assert await ledger.find([]) == {}
+    assert await ledger.get("missing") is None

@@ -49,7 +49,7 @@ class MoneyRules(RuleBasedStateMachine):
     def deliver(self, data, is_refusing):
         self.play.deliver(data.draw(st.sampled_from(self.play.world.messages)), is_refusing=is_refusing)
 
-    @rule(seconds=st.sampled_from([1, 61, 901]))
+    @rule(seconds=st.sampled_from([1, 61, 901, 3000]))
     def pass_time(self, seconds):
         self.play.pass_time(seconds)
 
@@ -71,7 +71,7 @@ def play(driver, seed, steps=80):
     universe = Play(START, driver, remembers_cancels=random.random() < 0.5)
     for action in random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=steps):
         if action == "pass_time":
-            universe.pass_time(random.choice([1, 61, 61, 901]))
+            universe.pass_time(random.choice([1, 61, 61, 901, 3000]))
         elif action != "deliver":
             universe.act(action, random.randrange(2))
         elif universe.world.messages:
@@ -88,6 +88,7 @@ def test_random_universes_keep_their_books():
     """Six hundred universes: cards are issued, lost, found, reversed and replaced, and none paid twice."""
     universes = play_many(Driver, 600)
     assert sum(bool(universe.world.handed_out) for universe in universes) > 200
+    assert any(universe.drivers[who].dead_ends for universe in universes for who in range(2))
     assert sum(bool(run(universe.ledger.history("order-1"))) for universe in universes) > 30
     seen = {universe.entry.state for universe in universes if universe.entry}
     assert seen == {"planned", "sent", "issued", "refused", "reversing", "reversed", "abandoned"}
@@ -116,6 +117,13 @@ class BelievesUnknownIds(Driver):
     """Rule 7: takes "not permitted" for "nothing there"."""
 
     def not_permitted(self):
+        self.settle_reversed()
+
+
+class BelievesRefusedBurials(Driver):
+    """Rule 7: takes a refused create for "nothing there", however fresh the last one is."""
+
+    def not_buried(self):
         self.settle_reversed()
 
 
@@ -190,6 +198,7 @@ MUTANTS = [
     BelievesRefusals,
     GuessesTimeouts,
     BelievesUnknownIds,
+    BelievesRefusedBurials,
     HandsOutWhileReversing,
     RenewsAtOnce,
     KillsLateCards,

@@ -32,6 +32,8 @@ STEPS = {
     "settle_refunded": lambda entry: states.settle_refunded(entry, NOW),
     "begin_reverse": lambda entry: states.begin_reverse(entry, "undo", NOW),
     "bury": lambda entry: states.bury(entry, NOW),
+    "not_buried": lambda entry: states.not_buried(entry, entry, REFUSAL),
+    "seen_alive": lambda entry: states.seen_alive(entry, NOW),
     "reverse_unknown": lambda entry: states.reverse_unknown(entry, LATER),
     "settle_reversed": lambda entry: states.settle_reversed(entry, NOW),
     "too_late": lambda entry: states.too_late(entry, NOW),
@@ -59,6 +61,8 @@ LEGAL = {
     ("begin_reverse", "sent", "reversing"),
     ("begin_reverse", "issued", "reversing"),
     ("bury", "reversing", "reversing"),
+    ("not_buried", "reversing", "reversing"),
+    ("seen_alive", "reversing", "reversing"),
     ("reverse_unknown", "reversing", "reversing"),
     ("settle_reversed", "reversing", "reversed"),
     ("too_late", "reversing", "issued"),
@@ -211,6 +215,42 @@ def test_a_burial_is_a_forward_send():
     assert (entry.has_unknown, entry.unknown_since) == (True, START)
 
 
+def test_what_was_not_buried_leaves_the_earlier_bound():
+    """A burial that was refused is not under way; the create that it was to meet may still be."""
+    before = states.begin_reverse(states.mark_sent(entry_in(), START), "undo", NOW)
+    entry = states.bury(before, LATER)
+    assert (before.sign_by, entry.sign_by) == (START + states.SIGN_WITHIN, LATER + states.SIGN_WITHIN)
+    assert states.not_buried(entry, before, REFUSAL).sign_by == before.sign_by
+    with pytest.raises(IllegalTransition, match="unknown"):
+        states.not_buried(entry, before, ResendError())
+
+
+def test_a_clock_that_is_behind_takes_no_bound_back():
+    """Of several requests that may be under way, the one that may be signed last counts."""
+    ahead = states.mark_sent(entry_in(), NOW, signing=NOW + timedelta(hours=1))
+    behind = states.mark_sent(ahead, LATER)
+    assert behind.sign_by == NOW + timedelta(hours=1) + states.SIGN_WITHIN
+
+
+def test_nothing_comes_any_more_once_every_signature_is_stale():
+    """Fifteen minutes of a signature, and fifteen that the service may be behind the one it just took."""
+    last = states.mark_sent(entry_in(), START).sign_by
+    assert not states.is_gone(last, START + timedelta(hours=1))
+    assert states.is_gone(last, START + timedelta(hours=1, microseconds=1))
+    assert not states.is_gone(None, LATER)
+
+
+def test_a_card_is_past_cancelling_when_every_clock_agrees():
+    """Fifteen minutes of the window, and twice fifteen that two signatures may differ."""
+    alive = states.seen_alive(entry_in("reversing"), START)
+    assert states.seen_alive(alive, NOW).alive_at == START
+    assert not states.is_past_cancelling(alive, START + timedelta(minutes=45))
+    assert states.is_past_cancelling(alive, START + timedelta(minutes=45, microseconds=1))
+    assert not states.is_past_cancelling(entry_in("reversing"), LATER)
+    issued = states.settle_issued(entry_in("sent"), NOW, "G1", signing=START)
+    assert (issued.alive_at, issued.settled_at) == (START, NOW)
+
+
 def test_renewing_starts_over_under_a_new_id():
     """Nothing of the dead id clings to the new one."""
     dead = entry_in(
@@ -225,6 +265,8 @@ def test_renewing_starts_over_under_a_new_id():
         has_unknown=True,
         last_error_code="F400",
         last_error_type="x",
+        sign_by=START,
+        alive_at=START,
     )
     fresh, retired = states.renew(dead, NOW)
     assert fresh.request_id == request_id("Acme1", "order-1", 2)

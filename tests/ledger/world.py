@@ -101,6 +101,9 @@ class Driver:
         self.name = name
         self.entry: Entry | None = None
         self.waiting: Message | None = None
+        self.before: Entry | None = None
+        """The entry before its burial."""
+        self.dead_ends = 0
 
     def kill(self) -> None:
         self.entry = self.waiting = None
@@ -195,9 +198,11 @@ class Driver:
         else:
             self.save(states.still_unknown(self.entry, now, now, ResendError(error_code="F400")))
 
-    def hear_reversing(self, _operation: str, answer: str | None) -> None:
+    def hear_reversing(self, operation: str, answer: str | None) -> None:
         now = self.world.now
-        if answer == "success":
+        if operation == "create" and answer == "refused":
+            self.not_buried()
+        elif answer == "success":
             self.settle_reversed()
         elif answer == "too late":
             self.save(states.too_late(self.entry, now))
@@ -210,8 +215,19 @@ class Driver:
 
     def not_permitted(self) -> None:
         """It proves nothing: the create may still be on its way. Bury the id."""
+        self.before = self.entry
         if self.save(states.bury(self.entry, self.world.now)):
             self.send("create")
+
+    def not_buried(self) -> None:
+        """Nothing can be made under the id once nothing can be under way; all clocks here are one."""
+        entry = states.not_buried(self.entry, self.before, AccountError(error_code="F300"))
+        if self.before.sign_by is not None and self.world.now > self.before.sign_by + WINDOW:
+            self.entry = entry
+            self.dead_ends += 1
+            self.settle_reversed()
+        else:
+            self.save(states.reverse_unknown(entry, self.world.now))
 
     def settle_issued(self) -> None:
         if self.save(states.settle_issued(self.entry, self.world.now, f"G{self.entry.request_id}")):

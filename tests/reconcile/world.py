@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from agcod_async import AgcodSession, Credentials, Endpoint, Money, RetryPolicy
-from agcod_async.emulator import Activity, Emulator, Settings
+from agcod_async.emulator import Activity, Emulator
 from agcod_async.errors import AccountError, ResendError
 from agcod_async.ledger import Entry, Intent, MemoryLedger, Payer, states
 from agcod_async.model import Account
@@ -25,9 +25,10 @@ class Books:
     """An emulated account and a ledger, both still empty, at a time that the test moves."""
 
     def __init__(
-        self, *, ledger=None, settings: Settings | None = None, throttle=None, hooks=(), retry=None
+        self, *, ledger=None, settings=None, throttle=None, hooks=(), retry=None, clock=None
     ) -> None:
         self.now = NOW
+        self.clock = clock or (lambda: self.now)
         self.emulator = Emulator(clock=self.clock, throttle=None, settings=settings)
         partner = self.emulator.partner
         self.session = AgcodSession(
@@ -42,9 +43,6 @@ class Books:
         )
         self.payer = Payer(partner_id="Acme1", endpoint=self.session.endpoint.identity)
         self.ledger = ledger or MemoryLedger(clock=self.clock)
-
-    def clock(self) -> datetime:
-        return self.now
 
     # There
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from asyncio import events
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
@@ -15,6 +16,9 @@ from typing import Any
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SPINNING = 20_000
 """Steps without any time passing: more than a universe has use for."""
+
+SWEEP = 100_000
+"""Steps whose garbage fits into memory with ease."""
 
 ENDLESS = 2_000_000
 """Steps of a whole universe."""
@@ -120,6 +124,31 @@ class Machine:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     with suppress(BaseException):
                         task.get_coro().close()  # type: ignore[union-attr]
+
+
+@contextmanager
+def swept_late() -> Iterator[Callable[[int], None]]:
+    """
+    Look for garbage between universes only, because each of them is garbage as a whole.
+
+    What it gives is to be told after each universe how many steps there have been so far.
+    """
+    swept = 0
+
+    def sweep(steps: int) -> None:
+        nonlocal swept
+        if steps - swept > SWEEP:
+            swept = steps
+            gc.collect()
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield sweep
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 class Spinning(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
@@ -16,8 +17,8 @@ from agcod_async.wire import HTTPRequest, HTTPResponse
 from .machine import Machine, Process
 
 TIMEOUT = 6.0
-IN_FLIGHT = 895.0
-"""Seconds that a message can be under way, a little less than its signature lives."""
+IN_FLIGHT = 1800.0
+"""Seconds that a message can be under way: longer than any signature lives, so that the gateway decides."""
 
 FAULTS = (
     "connect_failed", "drop_request", "drop_answer", "late", "duplicate", "reset_before", "reset_after",
@@ -85,13 +86,16 @@ class Network:
         self.rng = rng
         self.requests = 0
         self.sent: defaultdict[str, list[Sent]] = defaultdict(list)
+        self.on_sent: Callable[[str], object] = lambda _id: None
+        """Told of each id that a request leaves with."""
         # By path and body: a request that is repeated has the same id.
         self._ids: dict[tuple[str, bytes], str] = {}
 
     def handle(self, request: Request) -> Answer:
         return self.emulator.handle(request)
 
-    def note(self, request: Request, process: str) -> None:
+    def note(self, request: Request, process: str) -> str:
+        """Keep a record of what leaves now, and return its id."""
         self.requests += 1
         key = (request.path, request.body)
         request_id = self._ids.get(key)
@@ -99,6 +103,7 @@ class Network:
             request_id = self._ids[key] = core.request_id(self.emulator._state, request)
         sent = Sent(self.machine.steps, request.path[1:], self.machine.now, process)
         self.sent[request_id].append(sent)
+        return request_id
 
 
 class SimulatedTransport:
@@ -118,7 +123,7 @@ class SimulatedTransport:
         if kind == "connect_failed":
             await asyncio.sleep(rng.uniform(0.001, 0.1))
             raise ConnectFailed("no connection")
-        network.note(request, self._process.name)
+        network.on_sent(network.note(request, self._process.name))
         answer: asyncio.Future[Answer | None] = self._process.create_future()
         Passage(network, request, answer, self._process).begin(kind)
         timer = self._process.call_later(TIMEOUT, _give_up, answer)

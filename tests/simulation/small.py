@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from agcod_async import Money
 
+from .machine import swept_late
 from .network import FAULTS, Weather
 from .stores import MemoryStore
 from .universe import _FUNDS, Bounds, Reward, Tally, Universe, Wrong
 
+POLICIES = ("complete", "replace", "undo")
 ALIKE = ("connect_failed", "drop_answer", "late", "resend_before", "resend_after", "denied", "throttled")
 """One of each sort, for who has little time."""
+
+Memory = Literal["remembered", "forgotten"]
 
 
 class SmallWorld(Universe):
@@ -27,14 +33,18 @@ class SmallWorld(Universe):
         policy: what is done about unknown outcomes.
         faults: what strikes the first requests.
         kill: the step before which the process dies; None lets it live.
+        memory: what a cancel of an id does that the gateway has never seen.
     """
 
-    def __init__(self, policy: Any, faults: tuple[str | None, ...], kill: int | None) -> None:
-        super().__init__(0, Bounds(freezes=0))
+    def __init__(
+        self, policy: Any, faults: tuple[str | None, ...], kill: int | None, memory: Memory = "remembered"
+    ) -> None:
+        super().__init__(0, Bounds(freezes=0, rewards=0), crowds=0.0)
         self.horizon = 300.0
         self.store.remove()
         self.store = MemoryStore()
         self.rewards = [Reward("order", "create", Money("25.00", "USD"), 1)]
+        self.state.settings = replace(self.state.settings, cancel_of_unknown=memory)
         self.state.funds["Acme1"], self.extra_funds = _FUNDS, Decimal(0)
         self.network.weather = Weather(Random(0), script=faults)
         self.issuer_policy = policy
@@ -55,28 +65,46 @@ class SmallWorld(Universe):
             await asyncio.sleep(30.0)
 
 
-def steps_of(policy: Any, faults: tuple[str | None, ...]) -> int:
-    """Return how many steps the first process takes when nobody kills it, up to the first minute."""
-    world = SmallWorld(policy, faults, None)
-    world.run()
-    return min(world.first.steps, 400)
-
-
-def every_world(
-    kinds: Iterable[str] = FAULTS, policies: Iterable[str] = ("complete", "replace", "undo")
-) -> Tally:
+def worlds_of(policy: str, faults: tuple[str | None, ...]) -> Tally:
     """
-    Run them all.
+    Run every world of one policy and the same faults.
 
     Raises:
-        Wrong: in the first world whose books do not balance.
+        Wrong: in the first whose books do not balance.
+    """
+    total = Tally()
+    with swept_late() as sweep:
+        kill, last = None, 0
+        while kill is None or kill < last:
+            for memory in ("remembered", "forgotten"):
+                world = SmallWorld(policy, faults, kill, memory)
+                try:
+                    total.add(world.run())
+                except Wrong as wrong:
+                    at = f"{policy}, {', '.join(map(str, faults))}, killed before step {kill}, {memory}"
+                    raise Wrong(f"{at}: {wrong}") from None
+                if kill is None:
+                    # Nobody kills it: its steps are the kill points.
+                    last = max(last, world.first.steps)
+                if not world.state.buried:
+                    # Nothing unknown was cancelled, so that a gateway without a memory does the same.
+                    break
+            kill = 0 if kill is None else kill + 1
+            sweep(total.steps)
+    return total
+
+
+def every_world(kinds: Sequence[str] = FAULTS, policies: Sequence[str] = POLICIES, *, jobs: int = 1) -> Tally:
+    """
+    Run them all: each policy, each pair of faults or none, each kill point, both memories.
+
+    Raises:
+        Wrong: in a world whose books do not balance.
     """
     total = Tally()
     strikes = (None, *kinds)
-    for policy, first, second in product(policies, strikes, strikes):
-        for kill in range(1, steps_of(policy, (first, second)) + 1):
-            try:
-                total.add(SmallWorld(policy, (first, second), kill).run())
-            except Wrong as wrong:
-                raise Wrong(f"{policy}, {first}, {second}, killed before step {kill}: {wrong}") from None
+    asked = list(product(policies, product(strikes, strikes)))
+    with ProcessPoolExecutor(jobs) as pool:
+        for tally in pool.map(worlds_of, *zip(*asked, strict=True), chunksize=4):
+            total.add(tally)
     return total

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 import msgspec
 
-from agcod_async.ledger import MemoryLedger, SQLiteLedger
+from agcod_async.ledger import Entry, MemoryLedger, SQLiteLedger
 
 from .machine import Process
 
@@ -51,6 +51,10 @@ class MemoryStore:
         ledger = _Surviving(clock=process.clock)
         ledger._entries, ledger._history = self._kept._entries, self._kept._history
         return ledger
+
+    def peek(self, reference: str) -> Entry | None:
+        """Return what is stored of a reference at this moment."""
+        return self._kept._entries.get(reference)
 
     def bytes(self) -> bytes:
         return msgspec.json.encode([self._kept._entries, self._kept._history])

@@ -8,6 +8,7 @@ with a clean answer has no copy under way that is taken later; the gateway keeps
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
 from collections import Counter
 from collections.abc import Container
@@ -34,14 +35,17 @@ _ENDPOINT = Endpoint.custom("https://localhost", region="us-east-1")
 _PAYER = Payer(partner_id="Acme1", endpoint=_ENDPOINT.identity)
 _POLICIES = ("complete", "complete", "replace", "undo")
 _FUNDS = Decimal(100_000)
+_CODE = re.compile(rb"(?=([A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4}))")
+CROWDS = 0.25
+"""The part of universes in which hundreds of rewards are under way at once; the others are few and harsh."""
 
 
 @dataclass(frozen=True)
 class Bounds:
     """What shrinking takes away from a universe."""
 
-    rewards: int = 99
-    faults: int = 999
+    rewards: int = 999
+    faults: int = 9999
     kills: int = 99
     freezes: int = 99
 
@@ -146,7 +150,7 @@ class NoThrottle:
 class Universe:
     """Everything that one seed decides."""
 
-    def __init__(self, seed: int, bounds: Bounds | None = None) -> None:
+    def __init__(self, seed: int, bounds: Bounds | None = None, *, crowds: float = CROWDS) -> None:
         self.seed = seed
         self.bounds = bounds or Bounds()
         rng = self._rng("setup")
@@ -157,14 +161,20 @@ class Universe:
         )
         self.state = self.emulator._state
         self.horizon = rng.choice((120.0, 120.0, 120.0, 1800.0, 1800.0, 7200.0, 30 * 3600.0, 5 * DAY))
+        self.is_crowd = self._rng("crowd").random() < crowds
+        if self.is_crowd:
+            self.horizon = min(self.horizon, 1800.0)
         self.store = SQLiteStore() if rng.random() < 0.08 else MemoryStore()
         self.rewards = self._rewards(self._rng("rewards"))
         weather = self._weather(self._rng("weather"))
         self.network = Network(self.machine, self.emulator, weather, self._rng("network"))
+        self.network.on_sent = self._check_noted
+        self._references: dict[str, str] = {}
         self.state.funds["Acme1"] = _FUNDS if rng.random() < 0.85 else Decimal(rng.randrange(60))
         self.extra_funds = _FUNDS - self.state.funds["Acme1"]
         if self.extra_funds:
             self.machine.at(rng.uniform(1, self.horizon / 2), self._top_up)
+        self._plan_tides(self._rng("tides"))
         self.issuer_policy = rng.choice(_POLICIES)
         self.policies: tuple[Any, ...] = _POLICIES
         self.wrong: list[str] = []
@@ -182,9 +192,9 @@ class Universe:
 
     def _rewards(self, rng: Random) -> list[Reward]:
         most = (1, 2, 4, 8, 20, 40) if self.horizon < 1000 else (1, 2, 3, 4, 6)
-        count = min(rng.choice(most), self.bounds.rewards)
+        count = rng.randrange(100, 400) if self.is_crowd else rng.choice(most)
         rewards: list[Reward] = []
-        for number in range(count):
+        for number in range(min(count, self.bounds.rewards)):
             kind = rng.choices(("create", "activate", "load"), (80, 10, 10))[0]
             value = Money(str(rng.randrange(1, 50)), "USD")
             undo_at = rng.choice((rng.uniform(0, 20), rng.uniform(0, 1000), rng.uniform(0, 7200)))
@@ -194,12 +204,14 @@ class Universe:
         return rewards
 
     def _weather(self, rng: Random) -> Weather:
+        if self.is_crowd:
+            return self._crowds_weather(rng)
         outages: list[tuple[float, float, str]] = []
         for _ in range(rng.choice((0, 0, 0, 1, 2))):
             begin = rng.choice((0.0, rng.uniform(0, 20), rng.uniform(0, self.horizon)))
             length = rng.choice((5.0, 60.0, 600.0, 1800.0, 4 * 3600.0, 30 * 3600.0, 4 * DAY))
             outages.append((begin, begin + length * rng.uniform(0.5, 1.0), rng.choice(OUTAGES)))
-        if self.bounds.faults < 900:
+        if self.bounds.faults < 9000:
             outages = outages[: self.bounds.faults]
         kinds = tuple(rng.sample(FAULTS, rng.choice((1, 2, 4, len(FAULTS)))))
         rate = rng.choice((0.0, 0.1, 0.3, 0.3, 0.6, 0.9))
@@ -211,6 +223,25 @@ class Universe:
             min(rng.choice((1, 3, 10, 30)), self.bounds.faults),
         )
 
+    def _crowds_weather(self, rng: Random) -> Weather:
+        """Most goes well, as on most days; in between the gateway is away for a moment."""
+        begin, kinds = rng.uniform(0, 60), tuple(rng.sample(FAULTS, rng.choice((1, 4, len(FAULTS)))))
+        outage = (begin, begin + rng.choice((1.0, 5.0, 60.0)), rng.choice(OUTAGES))
+        outages = (outage,) if rng.random() < 0.4 and self.bounds.faults else ()
+        rate = rng.choice((0.0, 0.01, 0.05, 0.2))
+        return Weather(self._rng("faults"), rate, kinds, outages, self.bounds.faults)
+
+    def _plan_tides(self, rng: Random) -> None:
+        """Now and then there are no funds for a while."""
+        for _ in range(rng.choice((0, 0, 0, 0, 1, 4))):
+            begin = rng.choice((rng.uniform(0, 30), rng.uniform(0, self.horizon)))
+            self.machine.at(begin, self._drain)
+            self.machine.at(begin + rng.choice((30.0, 300.0, 900.0, 7200.0)) * rng.random(), self._top_up)
+
+    def _drain(self) -> None:
+        self.extra_funds += self.state.funds["Acme1"]
+        self.state.funds["Acme1"] = Decimal(0)
+
     def _top_up(self) -> None:
         self.state.refund("Acme1", self.extra_funds)
         self.extra_funds = Decimal(0)
@@ -219,7 +250,8 @@ class Universe:
 
     def _plan_process(self, name: str, rng: Random) -> None:
         kills = min(rng.choice((0, 0, 1, 1, 2, 4)), self.bounds.kills)
-        lives = [rng.randrange(1, rng.choice((20, 60, 200, 1000))) for _ in range(kills)]
+        longest = (200, 2000, 10_000, 10_000) if self.is_crowd else (20, 60, 200, 1000)
+        lives = [rng.randrange(1, rng.choice(longest)) for _ in range(kills)]
         self._start(name, rng, lives, 0)
 
     def _start(self, name: str, rng: Random, lives: list[int], number: int) -> None:
@@ -227,11 +259,16 @@ class Universe:
             return
         lifetime = lives[number] if number < len(lives) else None
         process = Process(
-            self.machine, name, lifetime=lifetime, skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60)))
+            self.machine,
+            name,
+            lifetime=lifetime,
+            skew=rng.choice((0.0, 0.0, rng.uniform(-60, 60), _skew(rng))),
         )
         if rng.random() < 0.3 and self.freezes < self.bounds.freezes:
             self.freezes += 1
-            process.freezes[rng.randrange(1, 300)] = rng.choice((3.0, 70.0, 1000.0, 7200.0)) * rng.random()
+            process.freezes[rng.randrange(1, 5000 if self.is_crowd else 300)] = (
+                rng.choice((3.0, 70.0, 1000.0, 7200.0)) * rng.random()
+            )
         if lifetime is not None:
             again = rng.choice((0.01, 1.0, 70.0, 3600.0)) * rng.random()
 
@@ -281,13 +318,13 @@ class Universe:
     async def _recover(self, issuer: Issuer, rng: Random) -> None:
         while True:
             await asyncio.sleep(max(rng.choice((0.0, 2.0, 30.0, 300.0)), self.horizon / 100))
-            await issuer.recover(limit=rng.choice((1, 2, 50)))
+            await issuer.recover(limit=rng.choice((10, 50) if self.is_crowd else (1, 2, 50)))
 
     # What callers do
 
     async def _serve(self, process: Process, issuer: Issuer, reward: Reward, rng: Random) -> None:
         await asyncio.sleep(rng.choice((0.0, rng.uniform(0, 3), rng.uniform(0, 60))))
-        for attempt in range(rng.choice((1, 2, 4, 8))):
+        for attempt in range(rng.choice((1, 1, 1, 2) if self.is_crowd else (1, 2, 4, 8))):
             if reward.undo_at is not None and self.machine.now >= reward.undo_at and rng.random() < 0.9:
                 await self._undo(issuer, reward, rng)
             else:
@@ -312,6 +349,15 @@ class Universe:
             return
         reward.handed_out.append(HandedOut(began, *given))
         self._check_hand_out(reward, began, given, frozen=bool(process.freezes))
+        if given[0] is not None and rng.random() < 0.2:
+            self._redeem(given[0])
+
+    def _redeem(self, gc_id: str) -> None:
+        """What customers do with a code."""
+        for card in self.state.cards.values():
+            if card.gc_id == gc_id and card.is_live:
+                self.emulator.claim(card.creation_request_id)
+                break
 
     async def call(
         self, issuer: Issuer, reward: Reward, policy: Any, budget: float
@@ -408,6 +454,19 @@ class Universe:
             if cancels and self.machine.now - _age(self, cards[0]) < window:
                 self.wrong.append(f"{reward.reference}: handed out after its cancel had left")
 
+    def _check_noted(self, request_id: str) -> None:
+        """What leaves is in the ledger, as something that may have left."""
+        if not isinstance(self.store, MemoryStore):
+            return
+        if request_id not in self._references:
+            names = (one.reference for one in self.rewards if request_id in one.ids(self.network.sent))
+            self._references[request_id] = next(names, "")
+        entry = self.store.peek(self._references[request_id])
+        if entry is None:
+            self.wrong.append(f"{request_id}: sent, and in no ledger")
+        elif entry.request_id == request_id and entry.state in ("planned", "refused"):
+            self.wrong.append(f"{entry.reference}: sent, and {entry.state} in the ledger")
+
     def check_books(self) -> None:
         state = self.state
         if state.funds["Acme1"] != _FUNDS - self.extra_funds - state.spent("Acme1"):
@@ -419,9 +478,9 @@ class Universe:
         by_reference = {entry.reference: entry for entry in self.entries}
         for reward in self.rewards:
             self._check_reward(reward, by_reference.get(reward.reference))
-        on_disk = self.store.bytes()
+        on_disk = set(_CODE.findall(self.store.bytes()))
         for card in state.cards.values():
-            if state.claim_code(card.gc_id).encode() in on_disk:
+            if on_disk and state.claim_code(card.gc_id).encode() in on_disk:
                 self.wrong.append(f"{card.creation_request_id}: its claim code is in the ledger")
 
     def _check_reward(self, reward: Reward, entry: Entry | None) -> None:
@@ -520,7 +579,7 @@ class Universe:
                     break
                 await asyncio.sleep(30.0 if round_number < 20 else 600.0)
             # Whatever is still under way arrives now.
-            await asyncio.sleep(1000.0)
+            await asyncio.sleep(2000.0)
             states = {entry.reference: entry.state for entry in self.entries}
             for reward in self.rewards:
                 if states.get(reward.reference) == "issued":
@@ -544,6 +603,11 @@ class Universe:
             faults=Counter(self.faults),
             states=Counter(entry.state for entry in self.entries),
         )
+
+
+def _skew(rng: Random) -> float:
+    """Nearly as wrong as the gateway lets a clock be."""
+    return rng.choice((-1, 1)) * rng.uniform(600, 890)
 
 
 def _age(universe: Universe, card: Any) -> float:

@@ -38,6 +38,11 @@ from agcod_async import (
     GatewayFault,
     Hook,
     InvalidRequestError,
+    KeyAgeing,
+    KeyOverdue,
+    KeyRefreshed,
+    KeyRefreshFailed,
+    KeyRejected,
     LocalThrottle,
     MalformedResponse,
     Money,
@@ -62,6 +67,8 @@ from agcod_async import (
     UnknownServiceError,
     UnlistedCurrency,
 )
+from agcod_async.credentials.keyring import KeyringCredentials
+from agcod_async.credentials.secrets_manager import SecretsManagerCredentials
 from agcod_async.diagnosis import diagnose
 from agcod_async.model import (
     ActivateGiftCardResponse,
@@ -177,6 +184,14 @@ def on_event(event: Event) -> None:
         assert_type(event.error, str)
     elif isinstance(event, ClockCorrected):
         assert_type(event.seconds, float)
+    elif isinstance(event, KeyRefreshed):
+        assert_type((event.key, event.previous), tuple[str, str])
+    elif isinstance(event, KeyRefreshFailed):
+        assert_type((event.key, event.error), tuple[str, str])
+    elif isinstance(event, KeyRejected):
+        assert_type((event.key, event.used), tuple[str, str])
+    elif isinstance(event, KeyAgeing | KeyOverdue):
+        assert_type((event.key, event.days_left), tuple[str, int])
     elif isinstance(event, UnlistedCurrency):
         assert_type(event.currency_code, str)
         assert_type(event.endpoint, str)
@@ -193,6 +208,8 @@ providers: list[CredentialsProvider] = [
     ProfileCredentials("agcod", Path("credentials"), max_age=5.0, check_mode=False),
     CallableCredentials(lambda: Credentials("AKIDEXAMPLE", "secret")),
     CallableCredentials(Vault().get_credentials, max_age=300.0),
+    KeyringCredentials("agcod", max_age=60.0),
+    SecretsManagerCredentials("agcod/live", region_name="us-east-1", endpoint_url=None, max_age=300.0),
 ]
 assert_type(Credentials("A", "s", key_created=datetime.now(UTC)).days_left(datetime.now(UTC)), int | None)
 assert_type(FileCredentials("key.json").load(), Credentials)
@@ -255,6 +272,7 @@ async def sessions() -> None:
         credentials=Credentials("AKIDEXAMPLE", "secret"),
         endpoint=Endpoint.NA_SANDBOX,
         wire_format="xml",
+        credentials_timeout=2.0,
         timeout=6.0,
         retry=policy,
         throttle=throttles[0],
@@ -322,6 +340,7 @@ async def accounts(session: AgcodSession, start: datetime, end: datetime) -> Non
         assert_type(record.activity_time, datetime | None)
         assert_type(record.is_real_op, bool | None)
         assert_type(record.card_value, Money | None)
+    assert_type(await session.key_days_left(), int | None)
     funds = await session.get_available_funds()
     assert_type(funds, GetAvailableFundsResponse)
     assert_type(funds.available_funds, Money | None)

@@ -1,0 +1,8 @@
+"""Rewards in bulk: a campaign from a file, issued exactly once however often it is interrupted."""
+
+from .campaign import Campaign
+from .progress import Progress
+from .source import Format, RewardFile, Rewards
+from .survey import Outlook, Standing
+
+__all__ = ["Campaign", "Format", "Outlook", "Progress", "RewardFile", "Rewards", "Standing"]

@@ -1,0 +1,197 @@
+"""A campaign: many rewards, each issued once, however often it is run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Self
+
+from ..errors import AgcodError, ConfigurationError, LedgerError
+from ..issuer import Issuer
+from .limits import Limits, stopped
+from .run import Run, issue
+from .source import source_of
+from .survey import Outlook, Standing, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from datetime import datetime
+    from types import TracebackType
+
+    from ..issuer import OnUnknown
+    from ..ledger import Intent, Ledger
+    from ..money import Money
+    from ..receipts import IssuedGiftCard, Receipt
+    from ..session import AgcodSession
+    from .progress import Progress
+    from .source import Rewards
+
+# What a campaign has planned and not begun is nobody else's to issue: recovery leaves it alone.
+_NOT_DUE = 10 * 365 * 86400.0
+
+
+class Campaign:
+    """
+    Issues many rewards at the account's full rate, behind interactive calls.
+
+    ``async with`` reads all rewards, checks them, the funds and the limits, and plans what is new in the
+    ledger. Iterating issues, and gives a receipt for each reward as this run is done with it: those that an
+    earlier run settled are not repeated. Leaving the block ends it: what is in flight is waited for, and
+    everything else is as it was. Running it again, after whatever end, continues.
+
+    The references are what makes a campaign: nothing else is stored, and one ledger may hold many. What a
+    campaign has planned and not begun is left alone by :meth:`Issuer.recover`.
+
+    Args:
+        session: where requests go.
+        ledger: an open ledger.
+        rewards: the path of a CSV, TSV or JSON lines file, a :class:`RewardFile`, or a collection of intents.
+        max_total: all rewards together, those of earlier runs included, may not be worth more.
+        max_failures: refusals of this run after which it ends; None for any number.
+        funds_below: no reward is begun that would leave less than this on the account.
+        check_funds: whether the funds must cover all that is to be sent. Never asked in the sandbox.
+        key_expires_at: when the key ends; nothing is begun from then on.
+        retry_refused: whether to try again what was refused in earlier runs.
+        on_unknown: the policy for what stays unknown, see :class:`Issuer`.
+        budget: seconds for each reward to be settled; then its receipt says how it stands.
+        in_flight: how many rewards are under way at once.
+
+    Raises:
+        InvalidRewards: something is wrong with the rewards; nothing was sent, and all lines are named.
+        CampaignStopped: a limit; :attr:`CampaignStopped.reason` says which. While iterating: at its end.
+        AgcodError: while iterating: what would strike every reward, such as a wrong key, or the ledger.
+    """
+
+    def __init__(
+        self,
+        session: AgcodSession,
+        ledger: Ledger,
+        rewards: Rewards,
+        *,
+        max_total: Money | None = None,
+        max_failures: int | None = 100,
+        funds_below: Money | None = None,
+        check_funds: bool = True,
+        key_expires_at: datetime | None = None,
+        retry_refused: bool = False,
+        on_unknown: OnUnknown = "complete",
+        budget: float = 600.0,
+        in_flight: int = 20,
+    ) -> None:
+        if in_flight < 1 or not budget > 0:
+            raise ConfigurationError("in_flight and budget: at least 1, and seconds greater than 0")
+        self._issuer = Issuer(session.with_options(priority="bulk"), ledger, on_unknown=on_unknown)
+        self._ledger = ledger
+        self._limits = Limits(
+            session,
+            max_total=max_total,
+            max_failures=max_failures,
+            funds_below=funds_below,
+            check_funds=check_funds,
+            key_expires_at=key_expires_at,
+        )
+        self._survey = Survey(
+            source_of(rewards),
+            ledger,
+            self._issuer.payer,
+            session.endpoint.currencies,
+            retry_refused=retry_refused,
+        )
+        self._budget = budget
+        self._in_flight = in_flight
+        self._run: Run | None = None
+        self.outlook: Outlook | None = None
+        """What :meth:`check` has found."""
+
+    async def check(self) -> Outlook:
+        """
+        Read and check everything, send nothing, write nothing: a dry run.
+
+        Raises:
+            InvalidRewards, CampaignStopped: as above.
+        """
+        self.outlook = await self._limits.check(await self._survey.look())
+        return self.outlook
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        outlook, run = self.outlook, self._run
+        if outlook is None or run is None:
+            raise ConfigurationError("campaign: enter it first, with 'async with'")
+        return run.progress(outlook, self._limits.funds)
+
+    def stop(self) -> None:
+        """Begin nothing more; what is in flight still comes, and then CampaignStopped."""
+        if self._run is not None:
+            self._run.stop(stopped("asked", "it was stopped on demand"))
+
+    async def standings(self) -> AsyncGenerator[Standing, None]:
+        """Return every reward beside its entry, in their order, without asking the service."""
+        if self.outlook is None:
+            self.outlook = await self._survey.look()
+        async with aclosing(self._survey.standings()) as standings:
+            async for standing in standings:
+                yield standing
+
+    async def cards(self) -> AsyncGenerator[tuple[Standing, IssuedGiftCard | AgcodError], None]:
+        """
+        Return every issued card with its code, which the service is asked for anew, in the order of lines.
+
+        A card that cannot be had now, or was refunded meanwhile, comes as the error that says so.
+        """
+        fetching: deque[tuple[Standing, asyncio.Task[IssuedGiftCard | AgcodError]]] = deque()
+        try:
+            async with aclosing(self.standings()) as standings:
+                async for standing in standings:
+                    if standing.entry is None or standing.entry.state != "issued":
+                        continue
+                    fetching.append((standing, asyncio.create_task(self._card(standing.intent))))
+                    if len(fetching) >= self._in_flight:
+                        first, card = fetching.popleft()
+                        yield first, await card
+            while fetching:
+                first, card = fetching.popleft()
+                yield first, await card
+        finally:
+            for _, card in fetching:
+                card.cancel()
+
+    async def _card(self, intent: Intent) -> IssuedGiftCard | AgcodError:
+        try:
+            return await issue(self._issuer, intent, self._budget)
+        except LedgerError:
+            raise
+        except AgcodError as error:
+            return error
+
+    async def __aenter__(self) -> Self:
+        if self._run is not None:
+            raise ConfigurationError("campaign: it was run already; make a new one to run it again")
+        outlook = await self.check()
+        if outlook.states.get("new"):
+            await self._plan()
+        self._run = Run(
+            self._issuer, self._survey, self._limits, budget=self._budget, in_flight=self._in_flight
+        )
+        return self
+
+    async def _plan(self) -> None:
+        async with aclosing(self._survey.new_rewards()) as chunks:
+            async for intents in chunks:
+                await self._ledger.plan(intents, payer=self._issuer.payer, due_in=_NOT_DUE)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._run is not None
+        await self._run.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Receipt:
+        if self._run is None:
+            raise ConfigurationError("campaign: enter it first, with 'async with'")
+        return await self._run.next()
