@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -151,18 +150,15 @@ def run_command(
         return asyncio.run(_supervised(invocation, flags, act))
     except KeyboardInterrupt:
         return show_error(invocation.output, CommandError("stopped", code=ExitCode.INTERRUPTED))
-    except BrokenPipeError:
-        # Whoever read the output has gone: say nothing more, also not when this process flushes its end.
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, invocation.process.stdout.fileno())
-        os.close(nothing)
-        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  (whatever it is, no traceback with a key in it)
         return show_error(invocation.output, error)
 
 
 def show_error(output: Output, error: Exception) -> ExitCode:
     """Show *error* with its fix, and return the exit code that it stands for."""
+    if isinstance(error, BrokenPipeError):
+        output.hang_up()
+        return ExitCode.INTERRUPTED
     if not isinstance(error, AgcodError | CommandError):
         # Where it happened, and not what it says: anything may stand in there.
         LOGGER.debug("%s at\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))

@@ -25,10 +25,11 @@ from ..errors import (
     ThrottlingError,
     UndoTooLate,
 )
-from ..secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ..errors import Outcome
 
 
 class ExitCode(IntEnum):
@@ -63,13 +64,21 @@ MEANINGS: Mapping[ExitCode, str] = {
 
 
 class CommandError(Exception):
-    """A command cannot go on; nothing was sent. *fix* says what would help."""
+    """A command cannot go on. *fix* says what would help."""
 
-    def __init__(self, message: str, *, fix: str | None = None, code: ExitCode = ExitCode.USAGE) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str | None = None,
+        code: ExitCode = ExitCode.USAGE,
+        outcome: Outcome = "not_sent",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.code = code
+        self.outcome = outcome
 
 
 # The first class that fits decides; AgcodError itself comes by its outcome.
@@ -137,16 +146,14 @@ def described(error: BaseException) -> dict[str, str | int | None]:
     facts: dict[str, str | int | None] = {
         "error": type(error).__name__,
         "outcome": getattr(error, "outcome", "unknown"),
-        "message": str(error)
-        if isinstance(error, AgcodError)
-        else redact(f"{type(error).__name__}: {error}"),
+        "message": str(error) if isinstance(error, AgcodError) else _unexpected(error),
         "request_id": getattr(error, "request_id", None),
         "fix": "please report this; AGCOD_LOG=debug shows where it happened",
         "exit_code": int(exit_code_of(error)),
     }
     if isinstance(error, CommandError):
         name = "Interrupted" if error.code == ExitCode.INTERRUPTED else "UsageError"
-        facts |= {"error": name, "outcome": "not_sent", "message": error.message, "fix": error.fix}
+        facts |= {"error": name, "message": error.message, "fix": error.fix}
     if isinstance(error, AgcodError):
         facts["fix"] = fix_for(error)
     if isinstance(error, OutcomePending):
@@ -154,3 +161,9 @@ def described(error: BaseException) -> dict[str, str | int | None]:
     if isinstance(error, ServiceError):
         facts |= {name: getattr(error, name) for name in ("error_code", "error_type", "aws_request_id")}
     return facts
+
+
+def _unexpected(error: BaseException) -> str:
+    # Its own text may quote anything; that of the operating system quotes nothing.
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {reason}" if reason else f"an unexpected {type(error).__name__}"

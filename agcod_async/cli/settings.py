@@ -205,7 +205,7 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Pa
 
 
 def profile_names(folder: Path) -> list[str]:
-    """Return the profiles of agcod.toml in *folder*, for a shell that completes; none if it cannot be read."""
+    """Return the profiles of agcod.toml in *folder*, for a shell that completes; none if it is broken."""
     try:
         return sorted(_as_table(_read(folder / FILE).get("profiles", {}), folder / FILE, "profiles"))
     except CommandError:

@@ -135,4 +135,6 @@ def test_what_is_described():
     assert described(pending)["reference"] == "order-1"
     assert described(CommandError("no", fix="yes"))["fix"] == "yes"
     assert fix_for(PostconditionError("another amount")) is None
+    assert described(OSError(28, "No space left on device"))["message"] == "OSError: No space left on device"
+    assert described(ValueError("AAAA-BBBBBB-CCCC"))["message"] == "an unexpected ValueError"
     assert exit_code_of(LedgerError("full")) == ExitCode.LEDGER

@@ -77,7 +77,7 @@ def test_from_a_profile_of_the_aws_tools(keyless, cli):
     keyless.write('credentials_profile = "rewards"')
     keyless = keyless.with_environ(AWS_SHARED_CREDENTIALS_FILE=str(path))
     assert keyless("funds").code == 0
-    assert "AWS profiles" in shown(keyless)[2]
+    assert shown(keyless)[2] == "rewards (credentials_profile, agcod.toml)"
 
 
 def test_nowhere(keyless):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from agcod_async.cli.settings import profile_names
 from agcod_async.emulator import Fault, FaultKind
 from tests.cli.world import COMMAND, ROOT
 
@@ -60,10 +61,10 @@ def test_a_code_only_when_it_is_asked_for(cli, emulator):
 def test_a_crash_shows_no_locals(cli):
     """Pretty tracebacks would show what stands in every frame: keys, codes, requests."""
     script = (
-        "import sys\n"
+        "import os, sys\n"
         "from agcod_async import AgcodSession, cli\n"
         "async def fail(self):\n"
-        "    secret = self._credentials.load().secret_access_key.reveal()\n"
+        "    secret = os.environ['AGCOD_SECRET_ACCESS_KEY']\n"
         "    raise RuntimeError(f'it was {secret}')\n"
         "AgcodSession.get_available_funds = fail\n"
         "sys.exit(cli.main())\n"
@@ -75,7 +76,7 @@ def test_a_crash_shows_no_locals(cli):
     assert done.returncode == 1
     assert "in fail" in done.stderr
     assert "RuntimeError" in done.stderr
-    assert "secret_access_key = " not in done.stderr
+    assert cli.environ["AGCOD_SECRET_ACCESS_KEY"] not in done.stderr
 
 
 def test_a_terminal_gets_text_and_a_pipe_gets_json(cli):
@@ -111,6 +112,13 @@ def test_shell_completion(offline, words, position, found):
         COMMAND, env=environ, cwd=offline.folder, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == found
+
+
+def test_profiles_for_a_shell(offline):
+    """The names in the file of a folder; none where there is none."""
+    assert profile_names(offline.folder) == []
+    offline.write('[profiles.live]\nendpoint = "eu"\n[profiles.test]\n')
+    assert profile_names(offline.folder) == ["live", "test"]
 
 
 def test_completion_when_agcod_toml_is_broken(offline):
