@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,6 +118,12 @@ class Output:
         self._print(self._stderr, f"agcod: {printable(str(facts['message']))}")
         if facts["fix"]:
             self._print(self._stderr, f"  fix: {printable(str(facts['fix']))}")
+
+    def hang_up(self) -> None:
+        """Whoever read the output has gone: say nothing more, also not when this process flushes its end."""
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self._stdout.fileno())
+        os.close(nothing)
 
     def ask(self, question: str, stdin: TextIO) -> str:
         """Ask a person, and return the line that was typed."""
