@@ -109,6 +109,22 @@ _FIXES: tuple[tuple[type[AgcodError], str], ...] = (
 )
 
 
+_PROXY = "let what is between here and the gateway pass requests on unchanged, or go round it"
+
+# What to do about what a diagnosis found.
+_REMEDIES: Mapping[str, str] = {
+    "secret": "copy key id and secret key anew from the portal; `agcod config` shows where they come from",
+    "region": "name the endpoint (na, eu, fe …), or correct AGCOD_REGION",
+    "clock": "set this machine's clock (NTP), and repeat the command",
+    "unknown_key": "compare the key id with the portal; `agcod config` shows where it comes from",
+    "inactive_key": "make the key active in the portal, or use the other pair",
+    "other_environment": "use the keys of this environment: sandbox and production have separate ones",
+    "not_allowed": "ask the service to allow this for your account",
+    **dict.fromkeys(("method", "path", "double_encoded_path", "query", "host", "body", "date"), _PROXY),
+    **dict.fromkeys(("header", "added_header", "missing_header"), _PROXY),
+}
+
+
 def exit_code_of(error: AgcodError) -> ExitCode:
     """Return how a command ends that ends in *error*."""
     if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
@@ -125,6 +141,8 @@ def fix_for(error: AgcodError) -> str | None:
     """Return what to do about *error*, where it does not say so itself."""
     if isinstance(error, AccountError) and error.error_type == "InsufficientFunds":
         return "add funds in the Incentives API portal, then repeat the command"
+    if isinstance(error, ServiceError) and error.diagnosis and error.diagnosis.cause in _REMEDIES:
+        return _REMEDIES[error.diagnosis.cause]
     for kind, fix in _FIXES:
         if isinstance(error, kind):
             return fix

@@ -55,6 +55,17 @@ class Output:
         for name, cell in record.items():
             self._print(self._stdout, f"{_label(name):<{width}}  {_text(cell)}")
 
+    def document(self, content: Mapping[str, str | Mapping[str, str]]) -> None:
+        """Show one result of longer texts: on a terminal each under its name, line by line."""
+        if self.is_json:
+            self._print(self._stdout, json.dumps(content))
+            return
+        for name, value in content.items():
+            lines = value.split("\n") if isinstance(value, str) else [f"{k}: {v}" for k, v in value.items()]
+            self._print(self._stdout, f"{_label(name)}:")
+            for line in lines:
+                self._print(self._stdout, f"  {printable(line)}".rstrip())
+
     def table(self, records: Iterable[Record], *, columns: Sequence[str], empty: str) -> None:
         """Show many results below each other; *empty* is said on a terminal when there are none."""
         if self.is_json:

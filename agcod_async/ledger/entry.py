@@ -108,6 +108,10 @@ class Entry(Intent, frozen=True, kw_only=True):
 
     last_error_code: str | None = None
     last_error_type: str | None = None
+    last_error_at: datetime | None = None
+    aws_request_id: str | None = None
+    """The service's own id of the exchange that ended in the last error, if it named one."""
+
     gc_id: str | None = None
 
     @property

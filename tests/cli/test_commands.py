@@ -32,6 +32,8 @@ CASES = {
     "recover": ([], ["--yes"]),
     "funds": ([], []),
     "activity": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
+    "sign": ([], ["GetAvailableFunds"]),
+    "doctor": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "config": ([], []),
     "demo": ([], []),
     "bulk run": ([], ["rewards.csv", "--yes"]),

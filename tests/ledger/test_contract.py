@@ -70,7 +70,9 @@ async def test_every_field_of_a_state_is_read_as_saved(ledger, clock):
     await plan_one(ledger)
     entry = await ledger.claim("order-1", payer=PAYER, owner="me", lease=30.5)
     entry = states.mark_sent(entry, clock.pass_time(0.000001))
-    error = ResendError("", error_code="F400", error_type="SystemTemporarilyUnavailable")
+    error = ResendError(
+        "", error_code="F400", error_type="SystemTemporarilyUnavailable", aws_request_id="aws-1"
+    )
     entry = states.still_unknown(entry, clock.now, clock.now + timedelta(seconds=1.000001), error)
     entry = states.begin_reverse(entry, "replace", clock.pass_time(1))
     entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), alive_at=clock.now, gc_id="A0B1")

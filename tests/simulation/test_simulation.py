@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.simulation.__main__ import batches, report, shrink
-from tests.simulation.mutants import MUTANTS, hunt_apart
+from tests.simulation.__main__ import shrink
+from tests.simulation.batches import batches, report
+from tests.simulation.mutants import MUTANTS, ROOT, hunt_apart
 from tests.simulation.small import every_world
 from tests.simulation.universe import Bounds, Universe
 
@@ -29,6 +32,14 @@ def test_the_books_balance_in_every_universe():
     assert total.universes == UNIVERSES
     assert total.issuances >= ISSUANCES
     assert min(total.kills, total.freezes, total.states["abandoned"], total.states["reversed"]) > 100
+
+
+def test_the_command_says_what_happened():
+    """A run that takes a night is started like this, and must not be lost in its first second."""
+    command = [sys.executable, "-m", "tests.simulation", "--universes", "3", "--jobs", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 universes, ")
 
 
 def test_a_universe_repeats_itself():
