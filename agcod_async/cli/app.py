@@ -10,7 +10,7 @@ import typer
 from .._version import __version__
 from ..errors import AgcodError
 from ..events import LOGGER
-from . import account, balances, cards, configuration, emulation, recovery, rewards
+from . import account, balances, cards, configuration, emulation, reconciling, recovery, rewards
 from .command import Invocation
 from .exits import CommandError, ExitCode, described
 from .output import Output
@@ -19,7 +19,7 @@ from .process import Process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GROUPS = (rewards, cards, balances, recovery, account, emulation, configuration)
+GROUPS = (rewards, cards, balances, recovery, account, reconciling, emulation, configuration)
 """The modules of commands, in the order of the help: each has an ``app``."""
 
 # What typer raises for a command line that cannot be parsed; where that class lives depends on its version.
