@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .._version import __version__
-from ..errors import AgcodError
-from ..events import LOGGER
-from . import account, balances, bulk, cards, configuration, doctor, emulation, recovery, rewards, scratchpad
-from .command import Invocation
-from .exits import CommandError, ExitCode, described
+from . import (
+    account,
+    balances,
+    bulk,
+    cards,
+    configuration,
+    doctor,
+    emulation,
+    reconciling,
+    recovery,
+    rewards,
+    scratchpad,
+)
+from .command import Invocation, show_error
+from .exits import CommandError, ExitCode
 from .output import Output
 from .process import Process
 
@@ -20,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUPS = (
-    rewards, bulk, cards, balances, recovery, account, scratchpad, doctor, emulation, configuration,
+    rewards, bulk, cards, balances, recovery, account, reconciling,
+    scratchpad, doctor, emulation, configuration,
 )  # fmt: skip
 """The modules of commands, in the order of the help: each has an ``app``."""
 
@@ -65,24 +75,13 @@ def run(arguments: Sequence[str] | None = None, process: Process | None = None) 
         code = build()(
             list(arguments), prog_name="agcod", standalone_mode=False, obj=Invocation(process, output)
         )
-    except (CommandError, AgcodError) as error:
-        facts = described(error)
+    except CommandError as error:
+        return show_error(output, error)
     except _UsageError as error:
-        facts = described(_usage(error))
-    except (KeyboardInterrupt, EOFError):
-        output.note("Stopped.")
-        return ExitCode.INTERRUPTED
+        return show_error(output, _usage(error))
     except SystemExit as end:
         return int(end.code or ExitCode.OK)
-    except BrokenPipeError:
-        return _quiet(process)
-    except Exception as error:  # noqa: BLE001  (whatever it is, no traceback with a key in it)
-        LOGGER.debug("unexpected", exc_info=LOGGER.isEnabledFor(logging.DEBUG))
-        facts = described(error)
-    else:
-        return int(code or ExitCode.OK)
-    output.error(facts)
-    return int(facts["exit_code"] or 0)
+    return int(code or ExitCode.OK)
 
 
 def _root(
@@ -110,13 +109,3 @@ def _usage(error: Exception) -> CommandError:
     path = context.command_path if context is not None else "agcod"
     message = getattr(error, "format_message", error.__str__)()
     return CommandError(message, fix=f"see `{path} --help`")
-
-
-def _quiet(process: Process) -> int:
-    """Whoever read the output has gone: say nothing more, also not at the end of the process."""
-    import os
-
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, process.stdout.fileno())
-    os.close(nothing)
-    return ExitCode.UNEXPECTED

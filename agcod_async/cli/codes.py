@@ -10,7 +10,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from .escapes import csv_cell
-from .exits import CommandError
+from .exits import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,18 +72,32 @@ class CodeFile:
         return self
 
     def add(self, issued: IssuedGiftCard) -> None:
-        """Write the code of a card down; this blocks until it is on the disk."""
+        """
+        Write the code of a card down; this blocks until it is on the disk.
+
+        Raises:
+            CommandError: the disk is full, or gone. The card is issued, and its code can be had again.
+        """
         receipt, expires = issued.receipt, issued.gc_expiration_date
-        self._write(
-            (
-                csv_cell(receipt.reference),
-                str(receipt.value.amount),
-                receipt.value.currency_code,
-                csv_cell(receipt.gc_id or ""),
-                csv_cell(issued.claim_code.reveal()),
-                expires.isoformat() if expires else "",
+        try:
+            self._write(
+                (
+                    csv_cell(receipt.reference),
+                    str(receipt.value.amount),
+                    receipt.value.currency_code,
+                    csv_cell(receipt.gc_id or ""),
+                    csv_cell(issued.claim_code.reveal()),
+                    expires.isoformat() if expires else "",
+                )
             )
-        )
+        except OSError as error:
+            raise CommandError(
+                f"{receipt.reference} is issued, but its code could not be written to {self._path}: "
+                f"{error.strerror}",
+                fix="repeat the command with another file: it returns the same card",
+                code=ExitCode.PENDING,
+                outcome="unknown",
+            ) from None
 
     def written(self) -> Written:
         """Return which codes the file has; a last line that was cut off by a crash is removed."""

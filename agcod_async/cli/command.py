@@ -9,15 +9,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from traceback import format_tb
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias, get_type_hints
 
 import typer
 
 from ..errors import AgcodError
+from ..events import LOGGER
 from .context import GRACE, CommandContext
-from .exits import CommandError, ExitCode, described
+from .exits import CommandError, ExitCode, described, exit_code_of
 from .output import Output
 from .process import Process
+from .settings import profile_names
 
 P = ParamSpec("P")
 Command: TypeAlias = Callable[Concatenate[CommandContext, P], Coroutine[Any, Any, ExitCode | None]]
@@ -29,13 +33,27 @@ OUTPUT: Mapping[str, Any] = {
 }
 ACCOUNT: Mapping[str, Any] = {
     "profile": Annotated[
-        str | None, typer.Option("--profile", metavar="NAME", help="A [profiles.NAME] of agcod.toml.")
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="A [profiles.NAME] of agcod.toml.",
+            autocompletion=lambda: profile_names(Path.cwd()),
+        ),
     ],
     "config": Annotated[
         str | None, typer.Option("--config", metavar="FILE", help="Instead of ./agcod.toml.")
     ],
     "endpoint": Annotated[
-        str | None, typer.Option("--endpoint", metavar="NAME", help="na-sandbox, eu, … or a URL.")
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="NAME",
+            help="na-sandbox, eu, … or a URL.",
+            autocompletion=lambda: [
+                f"{each}{kind}" for each in ("na", "eu", "fe") for kind in ("-sandbox", "")
+            ],
+        ),
     ],
     "partner_id": Annotated[
         str | None, typer.Option("--partner-id", metavar="ID", help="Your id at the service.")
@@ -127,8 +145,25 @@ def run_command(
     flags: Mapping[str, str | bool | None],
     act: Callable[[CommandContext], Awaitable[ExitCode | None]],
 ) -> ExitCode:
-    """Run *act* in an event loop of its own, and return how it ended."""
-    return asyncio.run(_supervised(invocation, flags, act))
+    """Run *act* in an event loop of its own, show what it raises, and return how it ended."""
+    try:
+        return asyncio.run(_supervised(invocation, flags, act))
+    except KeyboardInterrupt:
+        return show_error(invocation.output, CommandError("stopped", code=ExitCode.INTERRUPTED))
+    except Exception as error:  # noqa: BLE001  (whatever it is, no traceback with a key in it)
+        return show_error(invocation.output, error)
+
+
+def show_error(output: Output, error: Exception) -> ExitCode:
+    """Show *error* with its fix, and return the exit code that it stands for."""
+    if isinstance(error, BrokenPipeError):
+        output.hang_up()
+        return ExitCode.INTERRUPTED
+    if not isinstance(error, AgcodError | CommandError):
+        # Where it happened, and not what it says: anything may stand in there.
+        LOGGER.debug("%s at\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+    output.error(described(error))
+    return exit_code_of(error)
 
 
 async def _supervised(
@@ -153,7 +188,7 @@ async def _supervised(
         except (AgcodError, CommandError) as error:
             if not context.stopping.is_set():
                 raise
-            invocation.output.error(described(error))
+            show_error(invocation.output, error)
             return ExitCode.INTERRUPTED
     return ExitCode.INTERRUPTED if context.stopping.is_set() else code or ExitCode.OK
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from ..environment import configure_log
-from .exits import CommandError
+from .exits import CommandError, ExitCode
 from .keys import keys_from
 from .settings import Settings, load, spends_real_money
 
@@ -139,8 +139,11 @@ class CommandContext:
         if self.output.is_json or not (stdin.isatty() and stderr.isatty()):
             raise CommandError("this spends money, and nobody is here to confirm it", fix="add --yes")
         wanted = total if spends_real_money(endpoint) else "yes"
-        with _interruptible():
-            typed = self.output.ask(f"Type {wanted!r} to go on:", stdin)
+        try:
+            with _interruptible():
+                typed = self.output.ask(f"Type {wanted!r} to go on:", stdin)
+        except KeyboardInterrupt:
+            raise CommandError("stopped: nothing was sent", code=ExitCode.INTERRUPTED) from None
         if typed != wanted:
             raise CommandError("not confirmed: nothing was sent", fix=f"type {wanted!r}, or add --yes")
 
@@ -182,8 +185,11 @@ def _interruptible() -> Generator[None]:
     """Let Ctrl-C end a prompt: the loop cannot while it is blocked."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
+    # Through this the loop would hear of it, too.
+    wakeup = signal.set_wakeup_fd(-1)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before:
             signal.signal(number, handler)

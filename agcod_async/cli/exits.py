@@ -26,10 +26,11 @@ from ..errors import (
     ThrottlingError,
     UndoTooLate,
 )
-from ..secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ..errors import Outcome
 
 
 class ExitCode(IntEnum):
@@ -64,13 +65,21 @@ MEANINGS: Mapping[ExitCode, str] = {
 
 
 class CommandError(Exception):
-    """A command cannot go on; nothing was sent. *fix* says what would help."""
+    """A command cannot go on. *fix* says what would help."""
 
-    def __init__(self, message: str, *, fix: str | None = None, code: ExitCode = ExitCode.USAGE) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str | None = None,
+        code: ExitCode = ExitCode.USAGE,
+        outcome: Outcome = "not_sent",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.code = code
+        self.outcome = outcome
 
 
 # The first class that fits decides; AgcodError itself comes by its outcome.
@@ -125,8 +134,12 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def exit_code_of(error: AgcodError) -> ExitCode:
+def exit_code_of(error: BaseException) -> ExitCode:
     """Return how a command ends that ends in *error*."""
+    if isinstance(error, CommandError):
+        return error.code
+    if not isinstance(error, AgcodError):
+        return ExitCode.UNEXPECTED
     if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
         return ExitCode.PENDING
     if isinstance(error, CampaignStopped):
@@ -155,39 +168,27 @@ def fix_for(error: AgcodError) -> str | None:
 
 def described(error: BaseException) -> dict[str, str | int | None]:
     """Return what is said about *error*, to people and to programs."""
-    if isinstance(error, CommandError):
-        return _record("UsageError", "not_sent", error.message, None, error.fix, error.code)
-    if isinstance(error, AgcodError):
-        facts = _record(
-            type(error).__name__,
-            error.outcome,
-            str(error),
-            error.request_id,
-            fix_for(error),
-            exit_code_of(error),
-        )
-        if isinstance(error, OutcomePending):
-            facts["reference"] = error.reference
-        if isinstance(error, ServiceError):
-            facts |= {
-                "error_code": error.error_code,
-                "error_type": error.error_type,
-                "aws_request_id": error.aws_request_id,
-            }
-        return facts
-    message = redact(f"{type(error).__name__}: {error}")
-    fix = "please report this; AGCOD_LOG=debug shows where it happened"
-    return _record(type(error).__name__, "unknown", message, None, fix, ExitCode.UNEXPECTED)
-
-
-def _record(
-    name: str, outcome: str, message: str, request_id: str | None, fix: str | None, code: ExitCode
-) -> dict[str, str | int | None]:
-    return {
-        "error": name,
-        "outcome": outcome,
-        "message": message,
-        "request_id": request_id,
-        "fix": fix,
-        "exit_code": int(code),
+    facts: dict[str, str | int | None] = {
+        "error": type(error).__name__,
+        "outcome": getattr(error, "outcome", "unknown"),
+        "message": str(error) if isinstance(error, AgcodError) else _unexpected(error),
+        "request_id": getattr(error, "request_id", None),
+        "fix": "please report this; AGCOD_LOG=debug shows where it happened",
+        "exit_code": int(exit_code_of(error)),
     }
+    if isinstance(error, CommandError):
+        name = "Interrupted" if error.code == ExitCode.INTERRUPTED else "UsageError"
+        facts |= {"error": name, "message": error.message, "fix": error.fix}
+    if isinstance(error, AgcodError):
+        facts["fix"] = fix_for(error)
+    if isinstance(error, OutcomePending):
+        facts["reference"] = error.reference
+    if isinstance(error, ServiceError):
+        facts |= {name: getattr(error, name) for name in ("error_code", "error_type", "aws_request_id")}
+    return facts
+
+
+def _unexpected(error: BaseException) -> str:
+    # Its own text may quote anything; that of the operating system quotes nothing.
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {reason}" if reason else f"an unexpected {type(error).__name__}"

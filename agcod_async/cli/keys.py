@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 PAIR = ("AGCOD_ACCESS_KEY_ID", "AGCOD_SECRET_ACCESS_KEY")
+_FILES = {"credentials_file": "AGCOD_CREDENTIALS_FILE", "credentials_profile": "AGCOD_PROFILE"}
 _PLACES = (
     f"set {PAIR[0]} and {PAIR[1]}, or name a file of mode 0600 with AGCOD_CREDENTIALS_FILE "
     "(credentials_file in agcod.toml), or a service of the keyring with AGCOD_KEYRING (keyring)"
@@ -51,19 +52,13 @@ def keys_from(settings: Settings, environ: Mapping[str, str]) -> Keys:
     if settings.get("keyring"):
         setting = settings.values["keyring"]
         return Keys(_keyring(setting.value), f"keyring {setting.value!r} ({setting.source})")
-    names = {"credentials_file": "AGCOD_CREDENTIALS_FILE", "credentials_profile": "AGCOD_PROFILE"}
-    place = {names[name]: settings.require(name) for name in names if settings.get(name)}
-    if not place:
+    named = [name for name in _FILES if settings.get(name)]
+    if not named:
         raise CommandError("there is no key pair", fix=_PLACES)
+    place = {_FILES[name]: settings.require(name) for name in named}
+    source = ", ".join(f"{settings.get(name)} ({name}, {settings.values[name].source})" for name in named)
     shared = "AWS_SHARED_CREDENTIALS_FILE"
-    place |= {shared: environ.get(shared, "")}
-    source = settings.values[
-        "credentials_file" if settings.get("credentials_file") else "credentials_profile"
-    ]
-    return Keys(
-        credentials_from(place),
-        f"file {settings.get('credentials_file') or 'of AWS profiles'} ({source.source})",
-    )
+    return Keys(credentials_from({**place, shared: environ.get(shared, "")}), source)
 
 
 async def key_records(settings: Settings, environ: Mapping[str, str]) -> list[Record]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ..endpoints import Endpoint
 from ..environment import endpoint_from
 from ..errors import ConfigurationError
-from ..money import Money
+from ..money import Money, payable
 from .exits import CommandError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Settings:
             return None
         amount, _, currency = text.strip().partition(" ")
         try:
-            return Money(amount, currency.strip())
+            return payable("ceiling", Money(amount, currency.strip()))
         except ConfigurationError:
             raise self._bad("ceiling", "is not an amount such as 100.00 USD") from None
 
@@ -180,7 +180,7 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Pa
     wanted = flags.get("config") or environ.get("AGCOD_CONFIG")
     file = Path(wanted).expanduser() if wanted else folder / FILE
     table = _read(file) if wanted or file.exists() else {}
-    profiles = table.pop("profiles", {})
+    profiles = _as_table(table.pop("profiles", {}), file, "profiles")
     profile = _profile(flags, table)
     layers: list[dict[str, Setting]] = []
     if profile is not None:
@@ -204,6 +204,14 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Pa
     return Settings(values, file=file if wanted or file.exists() else None, profile=profile)
 
 
+def profile_names(folder: Path) -> list[str]:
+    """Return the profiles of agcod.toml in *folder*, for a shell that completes; none if it is broken."""
+    try:
+        return sorted(_as_table(_read(folder / FILE).get("profiles", {}), folder / FILE, "profiles"))
+    except CommandError:
+        return []
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
@@ -221,8 +229,7 @@ def _profile(flags: Mapping[str, str | None], table: dict[str, Any]) -> Setting 
     return None if from_file is None else Setting(str(from_file), FILE)
 
 
-def _chosen(profile: Setting, profiles: object, file: Path) -> dict[str, Any]:
-    known = _as_table(profiles, file, "profiles")
+def _chosen(profile: Setting, known: Mapping[str, Any], file: Path) -> dict[str, Any]:
     if profile.value in known:
         return _as_table(known[profile.value], file, f"profiles.{profile.value}")
     raise CommandError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agcod_async import cli as package, demo
+from agcod_async import __main__ as module, demo
 from agcod_async.cli import emulation
 
 
@@ -87,7 +87,7 @@ def test_serving_until_ctrl_c(offline):
 
 def test_the_package_is_the_command(monkeypatch):
     """`python -m agcod_async`, in this process, where coverage can see it."""
-    path = Path(package.__file__).parents[1] / "__main__.py"
+    path = Path(module.__file__)
     code = compile(path.read_text(), path, "exec")
     monkeypatch.setattr(sys, "argv", ["agcod", "--version"])
     with pytest.raises(SystemExit) as caught:

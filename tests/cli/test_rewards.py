@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 import stat
+from contextlib import nullcontext
 from decimal import Decimal
 
 import pytest
 
+from agcod_async.cli.context import CommandContext
+from agcod_async.cli.exits import CommandError
+from agcod_async.cli.output import Output
+from agcod_async.cli.process import Process
 from agcod_async.emulator import Fault, FaultKind
+from tests.cli.world import Stream
 
 REWARD = ("create", "order-4711", "25.00", "USD")
 
@@ -105,6 +112,40 @@ def test_codes_do_not_go_to_a_device(cli):
     """What is written there is gone, or read by somebody."""
     result = cli(*REWARD, "--yes", "--codes-to", "/dev/null")
     assert "no regular file" in result.error["message"]
+
+
+def test_a_disk_that_is_full(cli, emulator, monkeypatch):
+    """The card is issued and its code is not lost: the same command with another file writes it down."""
+    real = os.fsync
+
+    def fsync(descriptor):
+        if emulator.state.cards:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        result = cli(*REWARD, "--yes", "--codes-to", "codes.csv")
+    assert (result.code, result.error["outcome"]) == (5, "unknown")
+    assert "No space left" in result.error["message"]
+    assert _code(emulator) not in result.err
+    assert cli(*REWARD, "--yes", "--codes-to", "other.csv").code == 0
+    assert _code(emulator) in (cli.folder / "other.csv").read_text()
+    assert emulator.state.funds["Acme1"] == 9975
+
+
+@pytest.mark.parametrize(("typed", "goes_on"), [("25.00 USD\n", True), ("yes\n", False), ("25.00\n", False)])
+def test_on_production_the_total_is_typed(offline, typed, goes_on):
+    """A habit of typing yes must not spend real money. (Nothing is sent here: there is no command.)"""
+    flags = {"endpoint": "na", "partner_id": "Acme1", "production": True, "yes": False}
+    streams = [Stream(text, is_terminal=True) for text in (typed, "", "")]
+    process = Process(
+        stdin=streams[0], stdout=streams[1], stderr=streams[2], environ={}, folder=offline.folder
+    )
+    context = CommandContext(process, Output(streams[1], streams[2], as_json=False), flags)
+    with nullcontext() if goes_on else pytest.raises(CommandError, match="not confirmed"):
+        context.confirm("Create a gift card", {"reference": "a"}, total="25.00 USD")
+    assert "Create a gift card at na as Acme1:" in streams[2].getvalue()
 
 
 def test_a_refusal_says_what_to_do(cli, emulator):

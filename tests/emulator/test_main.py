@@ -112,6 +112,18 @@ async def test_the_certificate_can_be_put_where_it_is_wanted(tmp_path):
     await _stopped(task)
 
 
+async def test_variables_as_json():
+    """For programs: one line, and nothing else."""
+    lines = []
+    options = command.parser().parse_args(["--port", "0", "--plain", "--json"])
+    task = asyncio.ensure_future(command.run(options, lines.append))
+    while not lines:
+        await asyncio.sleep(0)
+    (line,) = lines
+    assert (await _funds(json.loads(line)))["status"] == "SUCCESS"
+    await _stopped(task)
+
+
 @pytest.mark.parametrize("model", ["sliding", "fixed", "bucket"])
 def test_options_become_an_emulator(model):
     """Throttle model and rate, time, seed and region."""
