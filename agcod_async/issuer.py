@@ -22,7 +22,7 @@ from .errors import (
     UndoTooLate,
 )
 from .events import RewardNeedsPerson, RewardStep
-from .ledger import Intent, Payer
+from .ledger import Intent, Payer, states
 from .ledger.planning import check_owned
 from .model import CreateGiftCardResponse
 from .money import Money, payable
@@ -235,6 +235,22 @@ class Issuer:
         not issued is not signed again.
         """
         return await self._report(await self._known(reference))
+
+    async def reopen(self, reference: str) -> Receipt:
+        """
+        Drive an abandoned reward on from where it stood, for another 24 hours.
+
+        For the person whose case it is, once the service works again or its support has answered: then
+        :meth:`issue`, :meth:`undo` and :meth:`recover` go on with it, under the same id.
+
+        Raises:
+            ConfigurationError: the reward is no case.
+        """
+        entry = await self._known(reference)
+        if entry.state != "abandoned":
+            raise ConfigurationError(f"reference: {reference!r} is not abandoned: nothing is to be reopened")
+        opened = states.release(states.reopen_abandoned(entry, self._session.clock()))
+        return Receipt.of(await self._ledger.save(opened))
 
     async def finish(self, *, within: float) -> None:
         """

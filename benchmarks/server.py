@@ -1,5 +1,5 @@
 """
-A web server that answers every POST with the same card, as cheaply as it can.
+A web server that answers every POST with a card of its id, as cheaply as it can.
 
 It runs in a process of its own, so that its CPU time is not the client's. It prints its port, and ends
 when its standard input does, or after MAX_REQUESTS.
@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .answers import CREATE_JSON
+from .answers import CREATE_JSON, REQUEST_ID
 
 MAX_REQUESTS = 200_000
 
-_ANSWER = (
+_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-amzn-requestid: 0-0-0-0\r\n"
-    b"date: Mon, 02 Mar 2026 10:00:00 GMT\r\ncontent-length: %d\r\n\r\n%s" % (len(CREATE_JSON), CREATE_JSON)
+    b"date: Mon, 02 Mar 2026 10:00:00 GMT\r\ncontent-length: %d\r\n\r\n%s"
 )
+_BEFORE, _AFTER = CREATE_JSON.split(REQUEST_ID.encode())
+_ID = re.compile(rb'"creationRequestId":"([^"]*)"')
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -41,8 +43,10 @@ class _Connection(asyncio.Protocol):
             size = end + 4 + (int(length[1]) if length else 0)
             if len(self._buffer) < size:
                 return
+            asked = _ID.search(self._buffer, end, size)
             self._buffer = self._buffer[size:]
-            self._transport.write(_ANSWER)
+            card = _BEFORE + (asked[1] if asked else b"") + _AFTER
+            self._transport.write(_HEAD % (len(card), card))
             _Connection.served += 1
             if _Connection.served >= MAX_REQUESTS:
                 asyncio.get_running_loop().stop()

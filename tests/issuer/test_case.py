@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from agcod_async import (
     Account,
+    ConfigurationError,
     CredentialsUnavailable,
     LedgerError,
     Money,
@@ -21,6 +24,7 @@ from agcod_async import (
     RewardAbandoned,
     RewardUndone,
     TransactionSource,
+    UndoTooLate,
 )
 from agcod_async.emulator import Fault
 from agcod_async.ledger import Intent, Payer, SQLiteLedger, states
@@ -75,6 +79,40 @@ async def test_an_abandoned_reward_brings_its_report():
         text = report.text()
         assert "agcod-async " in text
         assert "Python " in text
+
+
+@pytest.mark.parametrize("ending", ["issue", "undo"])
+async def test_a_case_that_is_reopened_goes_on_where_it_stood(ending):
+    """The service is back, or its support has answered: the same id is driven on, and none is paid twice."""
+    async with world() as w:
+        error = await abandoned(w)
+        w.faults.clear()
+        await asyncio.sleep(3 * DAY)
+        issuer = w.new_issuer()
+        assert (await issuer.reopen("order-4711")).state == "sent"
+        if ending == "issue":
+            card = await issuer.issue("order-4711", USD)
+            assert card.receipt.request_id == error.request_id
+            assert [one.gc_id for one in w.live_cards] == [card.gc_id]
+        else:
+            with pytest.raises(UndoTooLate):
+                await issuer.undo("order-4711")
+            assert len(w.live_cards) == 1
+
+
+async def test_only_a_case_is_reopened():
+    """Whatever is settled or under way is left alone."""
+    async with world() as w:
+        await w.issuer.issue("order", USD)
+        with pytest.raises(ConfigurationError, match="not abandoned"):
+            await w.issuer.reopen("order")
+        w.faults.arm(Fault("drop_before"))
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("open", USD, budget=0.5)
+        with pytest.raises(ConfigurationError, match="not abandoned"):
+            await w.issuer.reopen("open")
+        with pytest.raises(ConfigurationError, match="not in the ledger"):
+            await w.issuer.reopen("unheard of")
 
 
 async def test_a_report_can_be_made_again_days_later():
@@ -254,3 +292,32 @@ async def test_a_ledger_that_fails_while_reporting_hides_no_case(monkeypatch):
         error = await abandoned(w)
         assert error.outcome == "unknown"
         assert error.support_report().facts["request_id"] == error.request_id
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "exactly-once.md").read_text()
+
+
+async def test_the_page_about_cases_works_as_it_stands():
+    """Whoever has one is in no mood for an example that fails."""
+    async with world() as w:
+        error = await abandoned(w)
+        [example] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        module: dict = {}
+        exec(compile(example, "docs/exactly-once.md", "exec"), module)
+        [text] = await module["cases"](w.issuer, w.ledger)
+        assert error.request_id in text
+
+
+def test_the_page_has_every_way_from_state_to_state():
+    """The diagram is the state machine, no more and no less; steps that stay where they are aside."""
+    drawn = set()
+    for start, ends in re.findall(r"^(\w+) +-- .*> (.*)$", PAGE, re.MULTILINE):
+        drawn |= {(start, end) for end in ends.split(", ")}
+    legal = {
+        (start, end)
+        for steps in states.TRANSITIONS.values()
+        for start, ends in steps.items()
+        for end in ends
+        if start != end
+    }
+    assert drawn == legal
