@@ -187,6 +187,9 @@ class Campaign:
             self.ask(reference)
             if self.random.random() < 0.05:
                 self.ask(reference)
+            if self.random.random() < 0.05:
+                # While it is being issued, or before.
+                self.undo(reference)
         self.random.shuffle(self.jobs)
 
     def ask(self, reference: str, **options: object) -> None:
@@ -261,7 +264,12 @@ class Campaign:
 
     def _hear(self, job: Job | Undo, said: Said) -> None:
         reward = self.rewards[job.reference]
-        if said.error in self._again:
+        is_early = (
+            isinstance(job, Undo)
+            and said.error == "ConfigurationError"
+            and "not in the ledger" in said.detail
+        )
+        if said.error in self._again or is_early:
             self.tally.again[said.error] += 1
             patience = job.patience and 2 * job.patience if isinstance(job, Job) else None
             self.jobs.append(job if patience is None else msgspec.structs.replace(job, patience=patience))
