@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .ledger import Entry, Ledger
     from .model import Response
     from .session import AgcodSession
+    from .support import Exchange
 
 LEASE = 60.0
 """Seconds for which a driver keeps an entry to itself; safety does not depend on it."""
@@ -147,6 +148,15 @@ class Driver:
         """Send the forward request of what may not exist, by the time that the ledger holds out for it."""
         return await _forward(self._session.with_options(sign_by=entry.sign_by), entry)
 
+    async def rehearse(self, entry: Entry) -> Exchange | None:
+        """Return the forward request as it would be sent now; None without a pair of keys to sign with."""
+        exchange: Exchange | None = None
+        try:
+            await _forward(self._session.rehearsal(), entry)
+        except AgcodError as error:
+            exchange = error.exchange
+        return exchange
+
     async def _send_reverse(self, entry: Entry) -> None:
         session = self._session
         match entry.kind:
@@ -174,9 +184,9 @@ class Driver:
         was_executed = error.outcome == "unknown"
         if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
             due_at = cadence.after_attempts(now, entry.attempts, self._session.rng)
-            return states.release(states.not_sent_after_all(entry, due_at, error))
+            return states.release(states.not_sent_after_all(entry, now, due_at, error))
         if not was_executed and isinstance(error, CONFIGURED_WRONGLY):
-            return states.release(states.not_sent_after_all(entry, now + timedelta(minutes=1), error))
+            return states.release(states.not_sent_after_all(entry, now, now + timedelta(minutes=1), error))
         if not was_executed and not entry.has_unknown:
             return states.settle_refused(entry, now, error)
         due_at = cadence.next_time(now, entry.unknown_since or now, self._session.rng)
@@ -204,11 +214,10 @@ class Driver:
         except AgcodError as error:
             if _is_dead(error):
                 return Step(await self._buried(entry), error=reason)
-            if error.outcome == "unknown":
-                return Step(await self._ledger.save(self._later(entry, error)), error=error)
-            entry = states.not_buried(entry, before, error)
-            if _is_nowhere(before, reason, error):
-                return Step(await self._buried(entry), error=error)
+            if error.outcome != "unknown":
+                entry = states.not_buried(entry, before, error)
+                if _is_nowhere(before, reason, error):
+                    return Step(await self._buried(entry), error=error)
             return Step(await self._ledger.save(self._later(entry, error)), error=error)
         if _is_too_late(before, reason):
             return Step(await self._ledger.save(states.too_late(entry, self._now())), error=reason)
@@ -218,7 +227,7 @@ class Driver:
     def _later(self, entry: Entry, error: AgcodError) -> Entry:
         now = self._now()
         due_at = cadence.next_time(now, entry.reversed_since or now, self._session.rng)
-        return states.release(states.reverse_unknown(entry, due_at, error))
+        return states.release(states.reverse_unknown(entry, now, due_at, error))
 
     async def _buried(self, entry: Entry) -> Entry:
         """The id is dead: settle it, and give the entry its new id in the same breath where it wants one."""

@@ -68,7 +68,7 @@ class AgcodError(Exception):
         return self.message
 
 
-_NO_FACTS = frozenset(("message", "evidence", "diagnosis", "response"))
+_NO_FACTS = frozenset(("message", "evidence", "diagnosis", "response", "_report"))
 
 
 def _last_exchange(error: BaseException) -> Exchange | None:
@@ -190,7 +190,20 @@ class OutcomePending(AgcodError):
 
 
 class RewardAbandoned(OutcomePending):
-    """A reward stayed unknown for 24 hours: it is a case for a person, and for the service's support."""
+    """
+    A reward stayed unknown for 24 hours: it is a case for a person, and for the service's support.
+
+    Its :meth:`support_report` is told from the ledger; ``Issuer.support_report(reference)`` makes the same
+    in any other process.
+    """
+
+    def __init__(self, message: str = "", *, report: SupportReport | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self._report = report
+
+    def support_report(self) -> SupportReport:
+        """Return what the service's support asks for; nothing in it is worth money."""
+        return super().support_report() if self._report is None else self._report
 
 
 class RewardUndone(AgcodError):

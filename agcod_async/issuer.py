@@ -8,12 +8,13 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from . import cadence
+from . import cadence, case
 from .drive import Drive
 from .driver import CONFIGURED_WRONGLY, LEASE, Driver, Step
 from .errors import (
     AgcodError,
     ConfigurationError,
+    LedgerError,
     OutcomePending,
     RewardAbandoned,
     RewardUndone,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .ledger import Entry, Ledger
     from .model import Account, TransactionSource
     from .session import AgcodSession
+    from .support import SupportReport
 
 OnUnknown = Literal["complete", "replace", "undo"]
 """
@@ -190,7 +192,7 @@ class Issuer:
                 "the card lives: its time to be undone is over", request_id=step.entry.request_id
             )
         if step.entry.state != "reversed":
-            raise _unsettled(step)
+            raise await self._unsettled(step)
         return Receipt.of(step.entry)
 
     async def recover(self, *, limit: int = 50) -> list[Receipt]:
@@ -224,6 +226,16 @@ class Issuer:
             await asyncio.sleep(_POLL)
         return Receipt.of(entry)
 
+    async def support_report(self, reference: str) -> SupportReport:
+        """
+        Return all that the service's support asks about a reward, told from the ledger.
+
+        Every id with its times, and the request of the present one, rebuilt and signed anew, but not sent.
+        Secrets are masked; the signature is in it, which opens nothing after 15 minutes. What is settled as
+        not issued is not signed again.
+        """
+        return await self._report(await self._known(reference))
+
     async def finish(self, *, within: float) -> None:
         """
         Wait for the steps that are under way, at most *within* seconds; then they are cancelled.
@@ -251,7 +263,7 @@ class Issuer:
         step = await self._driven((intent, policy), move, _is_unissued, budget)
         if step.entry.state == "issued" and step.response is not None:
             return step
-        raise _unsettled(step)
+        raise await self._unsettled(step)
 
     async def _driven(
         self,
@@ -335,6 +347,31 @@ class Issuer:
             )
         if entry.state == "abandoned" and before.state != "abandoned":
             hooks.emit(RewardNeedsPerson(reference=entry.reference, request_id=entry.request_id))
+
+    async def _report(self, entry: Entry) -> SupportReport:
+        history = await self._ledger.history(entry.reference)
+        is_settled = entry.state in ("refused", "reversed")
+        exchange = None if is_settled else await self._driver.rehearse(entry)
+        return case.report(entry, history, exchange, self._session.clock())
+
+    async def _unsettled(self, step: Step) -> AgcodError:
+        """Return what to raise about a reward that was not issued."""
+        if step.entry.state != "abandoned":
+            return _unsettled(step)
+        try:
+            report = await self._report(step.entry)
+        except LedgerError:
+            # What became of the money is worth more than its story.
+            report = None
+        abandoned = RewardAbandoned(
+            "unknown for 24 hours: send its support_report() to the service, and keep its ids",
+            reference=step.entry.reference,
+            since=step.entry.planned_at,
+            request_id=step.entry.request_id,
+            report=report,
+        )
+        abandoned.__cause__ = step.error
+        return abandoned
 
     async def _known(self, reference: str) -> Entry:
         entry = await self._ledger.get(reference)
@@ -443,7 +480,7 @@ def _under_way(reference: str, entry: Entry | None, last: Step | None) -> Outcom
 
 
 def _unsettled(step: Step) -> AgcodError:
-    """Return what to raise about a reward that was not issued."""
+    """Return what to raise about a reward that was not issued, and is no case either."""
     entry, error = step.entry, step.error
     if entry.state == "reversed":
         return RewardUndone("it was undone; a new one needs a new reference", request_id=entry.request_id)
@@ -452,10 +489,12 @@ def _unsettled(step: Step) -> AgcodError:
     if isinstance(error, CONFIGURED_WRONGLY) and entry.state == "planned":
         # Elsewhere its outcome would be a lie: an earlier request may have charged, or surely has.
         return error
-    kind, text = OutcomePending, "not settled yet: ask again with the same reference"
-    if entry.state == "abandoned":
-        kind, text = RewardAbandoned, "unknown for 24 hours: ask the service, with this id"
-    pending = kind(text, reference=entry.reference, since=entry.planned_at, request_id=entry.request_id)
+    pending = OutcomePending(
+        "not settled yet: ask again with the same reference",
+        reference=entry.reference,
+        since=entry.planned_at,
+        request_id=entry.request_id,
+    )
     pending.outcome = "not_sent" if entry.state == "planned" else "unknown"
     pending.__cause__ = error
     return pending

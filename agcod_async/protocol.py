@@ -73,11 +73,15 @@ class Protocol:
             request_id: str = getattr(shape, operation.id_field)
             mock_ids = self._endpoint.environment != "production"
             check_prefix(operation.id_field, request_id, self._partner_id, mock_ids=mock_ids)
+        return self.carrying(operation, self._codec.encode(operation.name, shape))
+
+    def carrying(self, operation: Operation[Shape, Response], body: bytes) -> HTTPRequest:
+        """Return the unsigned request with *body* as it is, whatever the service may think of it."""
         return HTTPRequest(
             origin=self._endpoint.origin,
             path=operation.path,
             headers=self._headers(operation.target),
-            body=self._codec.encode(operation.name, shape),
+            body=body,
         )
 
     def read(

@@ -27,7 +27,8 @@ from .protocol import Protocol
 from .retry import Retries, RetryPolicy
 from .signer import SigV4Signer
 from .throttle import LocalThrottle, Priority, Throttle, throttle_from
-from .transport import HTTPClient, HTTPXTransport, Transport
+from .throttle.none import NoThrottle
+from .transport import HTTPClient, HTTPXTransport, Rehearsal, Transport
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -217,6 +218,22 @@ class AgcodSession:
     def signing_time(self) -> datetime:
         """Return the time that signatures bear: this machine's, as the gateway has corrected it."""
         return self._clock.now()
+
+    def rehearsal(self) -> Self:
+        """
+        Return a view whose calls are signed as they would be now, and sent nowhere.
+
+        Each ends in an AgcodError whose ``exchange`` has every step. It takes no slot of the throttle, and
+        no hook is told.
+        """
+        view = copy(self)
+        vars(view).update(
+            hooks=Hooks(()),
+            _options=_CallOptions("interactive", None),
+            _throttle=NoThrottle(),
+            _transport=Rehearsal(),
+        )
+        return view
 
     # Gift cards
 

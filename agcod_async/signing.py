@@ -65,7 +65,7 @@ class SigningSteps(Struct, frozen=True, kw_only=True):
         encoded = b64encode(self.request.body).decode()
         return f"echo {encoded} | base64 -d | {shlex.join([*words, '--data-binary', '@-'])}"
 
-    def as_dict(self, *, reveal: bool = False) -> dict[str, object]:
+    def as_dict(self, *, reveal: bool = False) -> dict[str, str | dict[str, str]]:
         """Return all of it, ready for a table or JSON."""
         return {
             "payload_hash": self.payload_hash,

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .throttle.none import NoThrottle
+
 if TYPE_CHECKING:
     from .emulator import Emulator
     from .session import AgcodSession
-    from .throttle import Priority
+
+__all__ = ["NoThrottle", "agcod_emulator", "agcod_no_wait", "agcod_session"]
 
 
 @pytest.fixture
@@ -57,25 +60,3 @@ def agcod_session(agcod_emulator: Emulator, agcod_no_wait: bool) -> AgcodSession
         throttle=NoThrottle() if agcod_no_wait else None,
         clock=agcod_emulator.clock,
     )
-
-
-class NoThrottle:
-    """A throttle that lets everybody pass at once."""
-
-    waiting = 0
-    rate = float("inf")
-    next_slot = 0.0
-
-    async def acquire(
-        self, operation: str, /, *, priority: Priority = "interactive", max_wait: float | None = None
-    ) -> None:
-        """Let the request leave."""
-
-    def accepted(self, operation: str, /, seconds: float) -> None:
-        """Stay as fast as ever."""
-
-    def refused(self, operation: str, /) -> None:
-        """Stay as fast as ever."""
-
-    async def aclose(self) -> None:
-        """Nothing is held open."""

@@ -57,6 +57,19 @@ class HTTPClient(Protocol):
         ...
 
 
+class Rehearsal:
+    """Sends nothing: each request ends in an error that has it."""
+
+    async def send(self, request: HTTPRequest, /) -> HTTPResponse:
+        """Refuse to."""
+        error = AgcodError(f"{request.path} was rehearsed: nothing was sent")
+        error.outcome = "not_sent"
+        raise error
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+
 class HTTPXTransport:
     """
     Sends over a client of the httpx family: httpx itself, httpx2, or either over another transport.
@@ -199,11 +212,11 @@ def _own_client(ca_file: str | None) -> httpx.AsyncHTTPTransport:
     import httpx
 
     pool = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=55)
-    return httpx.AsyncHTTPTransport(verify=_tls(ca_file), limits=pool, trust_env=False)
+    return httpx.AsyncHTTPTransport(verify=tls_context(ca_file), limits=pool, trust_env=False)
 
 
 @cache
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return the one TLS context of this process for these authorities: 20 ms and 800 KiB each."""
     if ca_file is not None and not os.path.isfile(ca_file):  # noqa: PTH113
         raise ConfigurationError(f"endpoint: ca_file {ca_file} is not a file")

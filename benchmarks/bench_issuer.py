@@ -23,23 +23,25 @@ _VALUE = Money("25.00", "USD")
 _TASKS, _CALLS = 50, 20
 _ANSWER = (
     '{"cardInfo":{"cardNumber":null,"cardStatus":"Fulfilled","expirationDate":null,'
-    '"value":{"amount":25.0,"currencyCode":"USD"}},"creationRequestId":"%s","gcClaimCode":"AAAA-BBBBBB-CCCC",'
+    '"value":%s},"creationRequestId":"%s","gcClaimCode":"AAAA-BBBBBB-CCCC",'
     '"gcExpirationDate":null,"gcId":"A0B1C2D3E4F5G6","status":"SUCCESS"}'
 )
 
 
 class _Asked(msgspec.Struct):
     creation_request_id: str = msgspec.field(name="creationRequestId")
+    value: msgspec.Raw
 
 
-class _Answering:
+class Answering:
     """Answers at once, as a gateway with no network and no work would."""
 
     def __init__(self) -> None:
         self._read = msgspec.json.Decoder(_Asked).decode
 
     async def send(self, request: HTTPRequest, /) -> HTTPResponse:
-        body = (_ANSWER % self._read(request.body).creation_request_id).encode()
+        asked = self._read(request.body)
+        body = (_ANSWER % (bytes(asked.value).decode(), asked.creation_request_id)).encode()
         return HTTPResponse(status=200, headers={"content-type": "application/json"}, body=body)
 
     async def aclose(self) -> None:
@@ -61,7 +63,7 @@ async def _measure() -> Timings:
         "Acme1",
         Credentials("AKIDEXAMPLE", "not-a-secret"),
         Endpoint.NA_SANDBOX,
-        transport=_Answering(),
+        transport=Answering(),
         throttle=NoThrottle(),
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,7 @@ LAYERS = [
     ["diagnosis"],
     ["protocol", "call", "lifetime", "watch"],
     ["session", "ledger", "cadence"],
-    ["driver", "receipts", "statement"],
+    ["driver", "receipts", "statement", "case"],
     ["drive"],
     ["issuer", "reconcile", "funds"],
     ["bulk"],

@@ -20,7 +20,7 @@ from agcod_async import (
     MalformedResponse,
     ResponseTimeout,
 )
-from agcod_async.transport import MAX_BODY, HTTPXTransport, _tls
+from agcod_async.transport import MAX_BODY, HTTPXTransport, tls_context
 from agcod_async.wire import HTTPRequest
 from tests.support import server as wire
 from tests.support.clients import FAMILIES, INJECTED, make_client, open_client
@@ -450,33 +450,33 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch):
 def test_trusted_authorities_of_the_environment_are_ignored(monkeypatch, tls):
     """SSL_CERT_FILE would make every holder of that authority a possible Amazon."""
     monkeypatch.setenv("SSL_CERT_FILE", tls.ca_file)
-    _tls.cache_clear()
+    tls_context.cache_clear()
     try:
-        assert len(_tls(None).get_ca_certs()) > 1
+        assert len(tls_context(None).get_ca_certs()) > 1
     finally:
-        _tls.cache_clear()
+        tls_context.cache_clear()
 
 
 async def test_the_tls_context_is_made_once():
     """It costs 20 ms and most of a MiB, so ten sessions of a process share one."""
-    _tls.cache_clear()
+    tls_context.cache_clear()
     transports = [HTTPXTransport(None, timeout=6) for _ in range(10)]
-    assert _tls.cache_info().misses == 1
+    assert tls_context.cache_info().misses == 1
     for transport in transports:
         await transport.aclose()
 
 
 async def test_the_tls_context_is_made_lazily():
     """Whoever brings a client does not pay for a context that is never used."""
-    _tls.cache_clear()
+    tls_context.cache_clear()
     async with httpx.AsyncClient(verify=False) as client:
         HTTPXTransport(client, timeout=6)
-    assert _tls.cache_info().misses == 0
+    assert tls_context.cache_info().misses == 0
 
 
 def test_tls_is_verified_and_at_least_1_2():
     """Older protocols can be broken, and an unverified peer can be anybody."""
-    context = _tls(None)
+    context = tls_context(None)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

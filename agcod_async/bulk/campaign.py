@@ -15,8 +15,7 @@ from .source import source_of
 from .survey import Outlook, Standing, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-    from datetime import datetime
+    from collections.abc import AsyncGenerator, Callable
     from types import TracebackType
 
     from ..issuer import OnUnknown
@@ -51,7 +50,8 @@ class Campaign:
         max_failures: refusals of this run after which it ends; None for any number.
         funds_below: no reward is begun that would leave less than this on the account.
         check_funds: whether the funds must cover all that is to be sent. Never asked in the sandbox.
-        key_expires_at: when the key ends; nothing is begun from then on.
+        min_key_days: nothing is begun with a key that has fewer days left, where its age is known.
+        ceiling: no single reward may be worth more.
         retry_refused: whether to try again what was refused in earlier runs.
         on_unknown: the policy for what stays unknown, see :class:`Issuer`.
         budget: seconds for each reward to be settled; then its receipt says how it stands.
@@ -73,7 +73,8 @@ class Campaign:
         max_failures: int | None = 100,
         funds_below: Money | None = None,
         check_funds: bool = True,
-        key_expires_at: datetime | None = None,
+        min_key_days: int | None = None,
+        ceiling: Money | None = None,
         retry_refused: bool = False,
         on_unknown: OnUnknown = "complete",
         budget: float = 600.0,
@@ -81,7 +82,9 @@ class Campaign:
     ) -> None:
         if in_flight < 1 or not budget > 0:
             raise ConfigurationError("in_flight and budget: at least 1, and seconds greater than 0")
-        self._issuer = Issuer(session.with_options(priority="bulk"), ledger, on_unknown=on_unknown)
+        self._issuer = Issuer(
+            session.with_options(priority="bulk"), ledger, on_unknown=on_unknown, ceiling=ceiling
+        )
         self._ledger = ledger
         self._limits = Limits(
             session,
@@ -89,7 +92,7 @@ class Campaign:
             max_failures=max_failures,
             funds_below=funds_below,
             check_funds=check_funds,
-            key_expires_at=key_expires_at,
+            min_key_days=min_key_days,
         )
         self._survey = Survey(
             source_of(rewards),
@@ -97,6 +100,7 @@ class Campaign:
             self._issuer.payer,
             session.endpoint.currencies,
             retry_refused=retry_refused,
+            ceiling=ceiling,
         )
         self._budget = budget
         self._in_flight = in_flight
@@ -107,6 +111,8 @@ class Campaign:
     async def check(self) -> Outlook:
         """
         Read and check everything, send nothing, write nothing: a dry run.
+
+        A campaign that is entered afterwards goes by it, and reads the rewards no second time.
 
         Raises:
             InvalidRewards, CampaignStopped: as above.
@@ -129,13 +135,15 @@ class Campaign:
 
     async def standings(self) -> AsyncGenerator[Standing, None]:
         """Return every reward beside its entry, in their order, without asking the service."""
-        if self.outlook is None:
-            self.outlook = await self._survey.look()
+        if not self._survey.is_done:
+            await self._survey.look()
         async with aclosing(self._survey.standings()) as standings:
             async for standing in standings:
                 yield standing
 
-    async def cards(self) -> AsyncGenerator[tuple[Standing, IssuedGiftCard | AgcodError], None]:
+    async def cards(
+        self, wanted: Callable[[Intent], bool] = lambda _: True
+    ) -> AsyncGenerator[tuple[Standing, IssuedGiftCard | AgcodError], None]:
         """
         Return every issued card with its code, which the service is asked for anew, in the order of lines.
 
@@ -145,7 +153,8 @@ class Campaign:
         try:
             async with aclosing(self.standings()) as standings:
                 async for standing in standings:
-                    if standing.entry is None or standing.entry.state != "issued":
+                    entry = standing.entry
+                    if entry is None or entry.state != "issued" or not wanted(standing.intent):
                         continue
                     fetching.append((standing, asyncio.create_task(self._card(standing.intent))))
                     if len(fetching) >= self._in_flight:
@@ -157,6 +166,7 @@ class Campaign:
         finally:
             for _, card in fetching:
                 card.cancel()
+            await self._issuer.finish(within=0.0)
 
     async def _card(self, intent: Intent) -> IssuedGiftCard | AgcodError:
         try:
@@ -169,7 +179,7 @@ class Campaign:
     async def __aenter__(self) -> Self:
         if self._run is not None:
             raise ConfigurationError("campaign: it was run already; make a new one to run it again")
-        outlook = await self.check()
+        outlook = self.outlook or await self.check()
         if outlook.states.get("new"):
             await self._plan()
         self._run = Run(
@@ -186,7 +196,7 @@ class Campaign:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._run is not None
-        await self._run.aclose()
+        await self._run.aclose(is_urgent=isinstance(exc, asyncio.CancelledError))
 
     def __aiter__(self) -> Self:
         return self

@@ -12,7 +12,6 @@ from ..money import Money, payable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from ..errors import StopReason
     from ..ledger import State
@@ -27,8 +26,6 @@ _OF_THE_ACCOUNT = frozenset(
     }
 )  # fmt: skip
 
-_KEY = "it has expired, or is about to: rotate it"
-
 
 class Limits:
     """
@@ -39,7 +36,7 @@ class Limits:
         max_failures: refusals of this run after which it ends.
         funds_below: no reward is begun that would leave less.
         check_funds: whether the funds are asked for; never in the sandbox, which always says 0.
-        key_expires_at: nothing is begun from then on.
+        min_key_days: nothing is begun with a key that has fewer days left, where its age is known.
 
     Raises:
         ConfigurationError: a rule cannot work; the message names it.
@@ -53,12 +50,10 @@ class Limits:
         max_failures: int | None,
         funds_below: Money | None,
         check_funds: bool,
-        key_expires_at: datetime | None,
+        min_key_days: int | None,
     ) -> None:
         if max_failures is not None and (isinstance(max_failures, bool) or max_failures < 0):
             raise ConfigurationError("max_failures: a whole number from 0 on, or None")
-        if key_expires_at is not None and key_expires_at.tzinfo is None:
-            raise ConfigurationError("key_expires_at: a time zone is needed")
         self._session = session
         self._max_total = None if max_total is None else payable("max_total", max_total)
         self._max_failures = max_failures
@@ -66,7 +61,8 @@ class Limits:
         self._asks_funds = check_funds and session.endpoint.environment != "sandbox"
         if funds_below is not None and not self._asks_funds:
             raise ConfigurationError("funds_below: the funds are not known: the sandbox never tells them")
-        self._key_expires_at = key_expires_at
+        self._min_key_days = min_key_days
+        self._key_days: int | None = None
         self._funds: Money | None = None
         self._in_flight = Decimal(0)
         self._spent = Decimal(0)
@@ -82,17 +78,16 @@ class Limits:
         """
         if self._max_total is not None:
             self._check_total(outlook.total, self._max_total)
-        if self._key_has_expired():
-            raise stopped("key", _KEY)
-        if not self._asks_funds:
-            return outlook
-        await self.ask_funds()
+        await self.look_again()
+        if ending := self._key_is_ending():
+            raise ending
         if self._funds is not None:
             self._check_funds(outlook.to_send, self._funds)
-        return structs.replace(outlook, funds=self._funds)
+        return structs.replace(outlook, funds=self._funds, key_days_left=self._key_days)
 
-    async def ask_funds(self) -> None:
-        """Ask what is there; at most once a second."""
+    async def look_again(self) -> None:
+        """Ask how old the key is, and what is on the account: at most once a second."""
+        self._key_days = await self._session.key_days_left()
         if not self._asks_funds:
             return
         spent = self._spent
@@ -109,8 +104,8 @@ class Limits:
 
     def begin(self, value: Money) -> CampaignStopped | None:
         """Count a reward as begun, or return why it must not be."""
-        if self._key_has_expired():
-            return stopped("key", _KEY)
+        if ending := self._key_is_ending():
+            return ending
         left = self.funds
         if self._floor is not None and left is not None and left.amount - value.amount < self._floor.amount:
             return stopped(
@@ -138,8 +133,11 @@ class Limits:
             return stopped("max_failures", f"{self._failures} rewards were refused, the last one as {name}")
         return None
 
-    def _key_has_expired(self) -> bool:
-        return self._key_expires_at is not None and self._session.clock() >= self._key_expires_at
+    def _key_is_ending(self) -> CampaignStopped | None:
+        least, left = self._min_key_days, self._key_days
+        if least is None or left is None or left >= least:
+            return None
+        return stopped("key", f"it has {left} days left, and {least} are wanted: replace it")
 
     @staticmethod
     def _check_total(total: Iterable[Money], most: Money) -> None:

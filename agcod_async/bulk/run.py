@@ -34,8 +34,8 @@ PATIENCE = 10.0
 SLOW = 200
 """Rewards that may be unsettled for longer, at once; while there are so many, none is begun."""
 
-FUNDS_EVERY = 60.0
-"""Seconds from one question for the funds to the next."""
+LOOK_EVERY = 60.0
+"""Seconds from one look at the funds and the key to the next."""
 
 GRACE = 15.0
 """Seconds that what is in flight has to end in when a run is left."""
@@ -105,15 +105,22 @@ class Run:
         self._is_stopping.set()
         self._room.set()
 
-    async def aclose(self) -> None:
-        """Begin nothing more, wait for what is in flight, and forget the receipts that nobody took."""
+    async def aclose(self, *, is_urgent: bool) -> None:
+        """
+        Begin nothing more, wait for what is in flight, and forget the receipts that nobody took.
+
+        It is not waited for where it *is_urgent* and was asked to stop before: somebody lost patience.
+        """
+        deadline = self._clock() + (0.0 if is_urgent and self._is_stopping.is_set() else GRACE)
         self._is_over = True
         self._is_stopping.set()
         self._room.set()
         if self._main is not None:
-            await asyncio.wait([self._main], timeout=GRACE)
+            await asyncio.wait([self._main], timeout=deadline - self._clock())
             self._main.cancel()
             await asyncio.wait([self._main, *self._rewards])
+            # A step that ends leaves no lease behind, for which the next run had to wait.
+            await self._issuer.finish(within=max(0.0, deadline - self._clock()))
         await self._open.aclose()
 
     def progress(self, outlook: Outlook, funds: Money | None) -> Progress:
@@ -142,7 +149,7 @@ class Run:
     # What runs in the background
 
     async def _issue_all(self) -> None:
-        asking = asyncio.create_task(self._ask_funds())
+        asking = asyncio.create_task(self._look_again())
         try:
             await asyncio.gather(*(self._work() for _ in range(self._in_flight)))
             while self._rewards:
@@ -202,7 +209,7 @@ class Run:
         began = self._clock()
         while True:
             try:
-                return (await issue(self._issuer, intent, STEP)).receipt
+                return (await issue(self._issuer, intent, min(STEP, self._budget))).receipt
             except LedgerError:
                 raise
             except (RewardAbandoned, RewardUndone):
@@ -232,9 +239,9 @@ class Run:
             text = f"nothing was settled for {self._budget:.0f} s: the service or the network is away"
             self.stop(stopped("silence", text))
 
-    async def _ask_funds(self) -> None:
+    async def _look_again(self) -> None:
         while True:
-            await asyncio.sleep(FUNDS_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
             # Not told this time: the estimate goes on.
             with suppress(AgcodError):
-                await self._limits.ask_funds()
+                await self._limits.look_again()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from ..issuer import Ceilings
 from ..ledger import Entry, Intent, State
-from ..ledger.planning import disagreement
 from ..money import Money
 from .problems import Problems
 from .repeats import Repeats
@@ -20,7 +20,7 @@ from .source import Chunk
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 
-    from ..ledger import Ledger, Payer
+    from ..ledger import Glance, Goal, Ledger, Payer
     from .source import Source
 
 _LOOKED_UP_AT_ONCE = 1_000
@@ -50,17 +50,19 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """How many of them this run would begin, or continue."""
     funds: Money | None = None
     """None in the sandbox, which never tells, and where it was not asked."""
+    key_days_left: int | None = None
+    """Days until the key has to be replaced, where its age is known."""
 
 
-def is_open(entry: Entry, *, retry_refused: bool) -> bool:
+def is_open(state: State, goal: Goal, *, retry_refused: bool) -> bool:
     """Whether a campaign has something to do for an entry."""
-    match entry.state:
+    match state:
         case "planned" | "sent":
             return True
         case "refused":
             return retry_refused
         case "reversing" | "reversed":
-            return entry.goal == "replace"
+            return goal == "replace"
         case _:
             return False
 
@@ -71,6 +73,7 @@ class Survey:
 
     Args:
         retry_refused: whether what was refused is to be tried again.
+        ceiling: no single reward may be worth more.
     """
 
     def __init__(
@@ -81,12 +84,17 @@ class Survey:
         currencies: Collection[str],
         *,
         retry_refused: bool,
+        ceiling: Money | None,
     ) -> None:
         self._source = source
         self._ledger = ledger
         self._payer = payer
         self._currencies = currencies
         self._retry_refused = retry_refused
+        self._ceiling = ceiling
+        self._ceilings = Ceilings(ceiling, None)
+        self.is_done = False
+        """Whether everything was read and found in order."""
         self._repeats = Repeats()
         self._has_new: list[bool] = []
         """For each chunk: whether the ledger did not know all of it."""
@@ -105,8 +113,7 @@ class Survey:
         tally = Tally()
         async for _, chunk in self._chunks(problems):
             self._repeats.collect(chunk.intents)
-            if not problems.count:
-                await self._count(chunk, tally, problems)
+            await self._count(chunk, tally, problems)
         problems.check(self._source.name)
         if await self._find_repeats(problems):
             problems.check(self._source.name)
@@ -114,6 +121,7 @@ class Survey:
             async for _, chunk in self._chunks(problems):
                 await self._count(self._repeats.without(chunk), tally, problems)
         self._has_new, self._has_open = tally.has_new, tally.has_open
+        self.is_done = True
         return tally.outlook(len(self._repeats))
 
     async def new_rewards(self) -> AsyncGenerator[list[Intent], None]:
@@ -127,8 +135,9 @@ class Survey:
         async for number, chunk in self._again():
             if self._has_open[number]:
                 for some in _slices(chunk):
-                    found = await self._ledger.find([intent.reference for intent in some.intents])
-                    yield [intent for intent in some.intents if self._is_open(intent, found)]
+                    seen = await self._ledger.look(some.intents, payer=self._payer)
+                    pairs = zip(some.intents, seen, strict=True)
+                    yield [intent for intent, glance in pairs if self._is_open(intent, glance)]
 
     async def standings(self) -> AsyncGenerator[Standing, None]:
         """Return every reward beside its entry, in the order of the lines."""
@@ -153,21 +162,29 @@ class Survey:
                 number += 1
 
     async def _count(self, chunk: Chunk, tally: Tally, problems: Problems) -> None:
-        found = await self._ledger.find([intent.reference for intent in chunk.intents])
+        seen = await self._ledger.look(chunk.intents, payer=self._payer)
         has_new = has_open = False
-        for line, intent in zip(chunk.lines, chunk.intents, strict=True):
-            entry = found.get(intent.reference)
-            if entry is None:
+        for line, intent, glance in zip(chunk.lines, chunk.intents, seen, strict=True):
+            if self._ceiling is not None and (reason := self._too_much(intent)):
+                problems.note(line, "amount", reason)
+            if glance is None:
                 has_new = has_open = True
                 tally.count("new", intent.value, is_open=True)
                 continue
-            if reason := disagreement(entry, intent, self._payer):
-                problems.note(line, "reference", reason)
-            to_do = is_open(entry, retry_refused=self._retry_refused)
+            if glance.disagreement:
+                problems.note(line, "reference", glance.disagreement)
+            to_do = is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
             has_open = has_open or to_do
-            tally.count(entry.state, intent.value, is_open=to_do)
+            tally.count(glance.state, intent.value, is_open=to_do)
         tally.has_new.append(has_new)
         tally.has_open.append(has_open)
+
+    def _too_much(self, intent: Intent) -> str | None:
+        try:
+            self._ceilings.check(intent)
+        except ConfigurationError as wrong:
+            return wrong.message
+        return None
 
     async def _find_repeats(self, problems: Problems) -> bool:
         for suspects in self._repeats.suspects():
@@ -177,13 +194,12 @@ class Survey:
         self._repeats.settle()
         return len(self._repeats) > 0
 
-    def _is_open(self, intent: Intent, found: Mapping[str, Entry]) -> bool:
-        entry = found.get(intent.reference)
-        if entry is None:
+    def _is_open(self, intent: Intent, glance: Glance | None) -> bool:
+        if glance is None or glance.disagreement:
             raise ConfigurationError(
-                f"{self._source.name}: {intent.reference!r} was not there when it was checked: begin again"
+                f"{self._source.name}: {intent.reference!r} was not so when it was checked: begin again"
             )
-        return is_open(entry, retry_refused=self._retry_refused)
+        return is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
 
 
 class Tally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._version import __version__
-from . import account, balances, cards, configuration, emulation, recovery, rewards
+from . import account, balances, bulk, cards, configuration, doctor, emulation, recovery, rewards, scratchpad
 from .command import Invocation, show_error
 from .exits import CommandError, ExitCode
 from .output import Output
@@ -16,7 +16,9 @@ from .process import Process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GROUPS = (rewards, cards, balances, recovery, account, emulation, configuration)
+GROUPS = (
+    rewards, bulk, cards, balances, recovery, account, scratchpad, doctor, emulation, configuration,
+)  # fmt: skip
 """The modules of commands, in the order of the help: each has an ``app``."""
 
 # What typer raises for a command line that cannot be parsed; where that class lives depends on its version.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import stat
-from typing import TYPE_CHECKING, Self
+from array import array
+from bisect import bisect_left
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from .escapes import csv_cell
 from .exits import CommandError, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from io import TextIOWrapper
     from pathlib import Path
     from types import TracebackType
@@ -18,6 +21,19 @@ if TYPE_CHECKING:
     from ..receipts import IssuedGiftCard
 
 _COLUMNS = ("reference", "amount", "currency", "gc_id", "claim_code", "expires")
+
+
+class Written:
+    """References whose codes were written down, in eight bytes each."""
+
+    def __init__(self, cells: Iterable[str]) -> None:
+        self._hashes = array("q", sorted(array("q", (hash(cell) for cell in cells))))
+
+    def has(self, reference: str) -> bool:
+        """Whether the code of a reference is there."""
+        each = hash(csv_cell(reference))
+        place = bisect_left(self._hashes, each)
+        return place < len(self._hashes) and self._hashes[place] == each
 
 
 class CodeFile:
@@ -83,6 +99,14 @@ class CodeFile:
                 outcome="unknown",
             ) from None
 
+    def written(self) -> Written:
+        """Return which codes the file has; a last line that was cut off by a crash is removed."""
+        with self._path.open("r+b") as file:
+            size = _whole_lines(file)
+            file.truncate(size)
+        with self._path.open(encoding="utf-8", newline="") as lines:
+            return Written(row[0] for row in csv.reader(lines) if len(row) == len(_COLUMNS))
+
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -94,3 +118,12 @@ class CodeFile:
         csv.writer(self._file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(row)
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """Return how many bytes the lines of *file* have that end."""
+    end = 0
+    for line in file:
+        if line.endswith(b"\n"):
+            end += len(line)
+    return end

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import (
     AccountError,
     AgcodError,
+    CampaignStopped,
     ClockSkewError,
     ConfigurationError,
     ConnectFailed,
@@ -94,8 +95,12 @@ _CODES: tuple[tuple[type[AgcodError], ExitCode], ...] = (
     (ThrottlingError, ExitCode.UNAVAILABLE),
 )
 
+# What stops a campaign otherwise is a limit that somebody has set.
+_STOPS: Mapping[str, ExitCode] = {"asked": ExitCode.INTERRUPTED, "silence": ExitCode.UNAVAILABLE}
+
 _FIXES: tuple[tuple[type[AgcodError], str], ...] = (
     (RewardAbandoned, "ask the service's support with this request id, then `agcod cancel` or repeat"),
+    (CampaignStopped, "mend that, and run the same command again: what is issued stays issued, once"),
     (OutcomePending, "repeat the same command, or run `agcod recover`: a reference is never paid twice"),
     (
         CredentialsError,
@@ -113,6 +118,22 @@ _FIXES: tuple[tuple[type[AgcodError], str], ...] = (
 )
 
 
+_PROXY = "let what is between here and the gateway pass requests on unchanged, or go round it"
+
+# What to do about what a diagnosis found.
+_REMEDIES: Mapping[str, str] = {
+    "secret": "copy key id and secret key anew from the portal; `agcod config` shows where they come from",
+    "region": "name the endpoint (na, eu, fe …), or correct AGCOD_REGION",
+    "clock": "set this machine's clock (NTP), and repeat the command",
+    "unknown_key": "compare the key id with the portal; `agcod config` shows where it comes from",
+    "inactive_key": "make the key active in the portal, or use the other pair",
+    "other_environment": "use the keys of this environment: sandbox and production have separate ones",
+    "not_allowed": "ask the service to allow this for your account",
+    **dict.fromkeys(("method", "path", "double_encoded_path", "query", "host", "body", "date"), _PROXY),
+    **dict.fromkeys(("header", "added_header", "missing_header"), _PROXY),
+}
+
+
 def exit_code_of(error: BaseException) -> ExitCode:
     """Return how a command ends that ends in *error*."""
     if isinstance(error, CommandError):
@@ -121,6 +142,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
         return ExitCode.UNEXPECTED
     if error.outcome == "unknown" and not isinstance(error, RewardAbandoned):
         return ExitCode.PENDING
+    if isinstance(error, CampaignStopped):
+        return _STOPS.get(error.reason, ExitCode.ALERT)
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
@@ -131,6 +154,8 @@ def fix_for(error: AgcodError) -> str | None:
     """Return what to do about *error*, where it does not say so itself."""
     if isinstance(error, AccountError) and error.error_type == "InsufficientFunds":
         return "add funds in the Incentives API portal, then repeat the command"
+    if isinstance(error, ServiceError) and error.diagnosis and error.diagnosis.cause in _REMEDIES:
+        return _REMEDIES[error.diagnosis.cause]
     for kind, fix in _FIXES:
         if isinstance(error, kind):
             return fix

@@ -9,18 +9,26 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
 
 from .escapes import csv_cell, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from rich.console import Console
 
 Cell: TypeAlias = str | int | Decimal | datetime | None
 Record: TypeAlias = Mapping[str, Cell]
 """One result: names in snake_case to plain values. Tables, JSON and CSV show the same records."""
+
+
+class Advance(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, done: int, label: str = ..., /) -> None:
+        """So many are done."""
+        ...
 
 
 class Output:
@@ -47,6 +55,17 @@ class Output:
         width = max(map(len, record), default=0)
         for name, cell in record.items():
             self._print(self._stdout, f"{_label(name):<{width}}  {_text(cell)}")
+
+    def document(self, content: Mapping[str, str | Mapping[str, str]]) -> None:
+        """Show one result of longer texts: on a terminal each under its name, line by line."""
+        if self.is_json:
+            self._print(self._stdout, json.dumps(content))
+            return
+        for name, value in content.items():
+            lines = value.split("\n") if isinstance(value, str) else [f"{k}: {v}" for k, v in value.items()]
+            self._print(self._stdout, f"{_label(name)}:")
+            for line in lines:
+                self._print(self._stdout, f"  {printable(line)}".rstrip())
 
     def table(self, records: Iterable[Record], *, columns: Sequence[str], empty: str) -> None:
         """Show many results below each other; *empty* is said on a terminal when there are none."""
@@ -113,14 +132,14 @@ class Output:
         return stdin.readline().strip()
 
     @contextmanager
-    def progress(self, label: str, *, total: int | None) -> Generator[Callable[[int], None]]:
+    def progress(self, label: str, *, total: int | None) -> Generator[Advance]:
         """
         Show a bar on a terminal while the body runs; *total* None shows only that something moves.
 
-        Yields a function that takes how many are done by now.
+        Yields a function that takes how many are done by now, and if one likes another label.
         """
         if self.is_json or not self._stderr.isatty():
-            yield lambda _: None
+            yield _advance_nothing
             return
         from rich.progress import (
             BarColumn,
@@ -139,8 +158,12 @@ class Output:
         with Progress(*columns, console=self._console(self._stderr), transient=True) as bar:
             task = bar.add_task(printable(label), total=total)
             self._live = bar.console
+
+            def advance(done: int, label: str = label, /) -> None:
+                bar.update(task, completed=done, description=printable(label))
+
             try:
-                yield lambda done: bar.update(task, completed=done)
+                yield advance
             finally:
                 self._live = None
 
@@ -161,6 +184,10 @@ class Output:
         from rich.console import Console
 
         return Console(file=stream, markup=False, emoji=False, highlight=False)
+
+
+def _advance_nothing(_: int, __: str = "", /) -> None:
+    pass
 
 
 def _label(name: str) -> str:

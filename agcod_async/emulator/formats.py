@@ -67,7 +67,7 @@ def _java_name(value: object) -> str:
 def _parse_xml(body: bytes) -> dict[str, object]:
     reader = _XMLReader()
     try:
-        reader.parser.Parse(body, True)
+        reader.parser().Parse(body, True)
     except (expat.ExpatError, ValueError, LookupError):
         raise GatewayRefusal("SerializationException", "Unable to parse the request body.") from None
     root = reader.root
@@ -80,12 +80,16 @@ class _XMLReader:
     def __init__(self) -> None:
         self.root: object = None
         self._open: list[tuple[dict[str, object], list[str]]] = []
-        self.parser = expat.ParserCreate()
-        self.parser.buffer_text = True
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._text
-        self.parser.StartDoctypeDeclHandler = self._doctype
+
+    def parser(self) -> expat.XMLParserType:
+        """A parser that fills the reader; not kept, because the two would keep each other."""
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = self._doctype
+        return parser
 
     def _start(self, _name: str, _attributes: object) -> None:
         if len(self._open) >= MAX_DEPTH:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from .entry import Entry, Goal, Intent, Kind, Payer, State, Total
+from .entry import Entry, Glance, Goal, Intent, Kind, Payer, State, Total
 from .memory import MemoryLedger
 from .schema import schema
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Entry",
+    "Glance",
     "Goal",
     "Intent",
     "Kind",
@@ -81,6 +82,14 @@ class Ledger(Protocol):
 
     async def find(self, references: Collection[str]) -> dict[str, Entry]:
         """Return the entries of those of *references* that have one, without writing anything."""
+        ...
+
+    async def look(self, intents: Sequence[Intent], *, payer: Payer) -> list[Glance | None]:
+        """
+        Return how *intents* stand, in their order, without writing anything; None is what was never planned.
+
+        A plan of them would succeed if none disagrees. Amounts are in the form the wire wants.
+        """
         ...
 
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -108,6 +108,10 @@ class Entry(Intent, frozen=True, kw_only=True):
 
     last_error_code: str | None = None
     last_error_type: str | None = None
+    last_error_at: datetime | None = None
+    aws_request_id: str | None = None
+    """The service's own id of the exchange that ended in the last error, if it named one."""
+
     gc_id: str | None = None
 
     @property
@@ -120,6 +124,15 @@ class Entry(Intent, frozen=True, kw_only=True):
             f"<Entry {self.reference!r}: {self.kind} {self.value}, {self.request_id} at {self.endpoint} "
             f"(generation {self.generation}) {self.state}, to {self.goal}, version {self.version}>"
         )
+
+
+class Glance(NamedTuple):
+    """What a campaign wants to know of an entry, a million times."""
+
+    state: State
+    goal: Goal
+    disagreement: str | None = None
+    """Why the entry cannot stand for the intent that was asked about, if it cannot."""
 
 
 class Total(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..checks import check_reference
 from ..clock import utc_now
-from .entry import Entry, Intent, Payer, State, Total
+from .entry import Entry, Glance, Intent, Payer, State, Total
 from .planning import (
     begun,
     check_lease,
@@ -18,6 +18,7 @@ from .planning import (
     check_save,
     checked_intents,
     claimed,
+    glances,
     identity,
     is_due,
     is_free,
@@ -29,7 +30,7 @@ from .planning import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
 
@@ -69,6 +70,11 @@ class MemoryLedger:
         """Return the entries of some references."""
         await asyncio.sleep(0)
         return {each: self._entries[each] for each in references if each in self._entries}
+
+    async def look(self, intents: Sequence[Intent], *, payer: Payer) -> list[Glance | None]:
+        """Return how intents stand."""
+        await asyncio.sleep(0)
+        return glances(self._entries, intents, payer)
 
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""

@@ -10,7 +10,7 @@ from msgspec import structs
 from ..checks import check_endpoint, check_partner_id, check_shape
 from ..errors import ConfigurationError, StaleEntry
 from ..money import Money, payable
-from .entry import Entry, Intent, Kind, Payer, Total
+from .entry import Entry, Glance, Intent, Kind, Payer, Total
 from .request_ids import request_id
 from .states import found_open, mark_sent
 
@@ -102,6 +102,15 @@ def disagreement(entry: Entry, intent: Intent, payer: Payer) -> str | None:
     except ConfigurationError as wrong:
         return wrong.message
     return None
+
+
+def glances(found: Mapping[str, Entry], intents: Iterable[Intent], payer: Payer) -> list[Glance | None]:
+    """Return how *intents* stand among the entries that were *found*."""
+    pairs = ((found.get(intent.reference), intent) for intent in intents)
+    return [
+        None if entry is None else Glance(entry.state, entry.goal, disagreement(entry, intent, payer))
+        for entry, intent in pairs
+    ]
 
 
 def check_owned(entry: Entry, payer: Payer) -> None:

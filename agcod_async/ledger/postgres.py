@@ -13,17 +13,18 @@ from ..checks import check_reference
 from ..clock import utc_now
 from ..errors import ConfigurationError, LedgerError
 from . import postgres_tables as tables
-from .entry import Entry, Intent, Payer, State, Total
+from .entry import Entry, Glance, Intent, Payer, State, Total
 from .planning import (
     begun,
     check_lease,
     check_save,
     checked_intents,
+    glances,
     planned,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
     from datetime import datetime
     from typing import TypeAlias
 
@@ -121,6 +122,11 @@ class PostgresLedger:
     async def find(self, references: Collection[str]) -> dict[str, Entry]:
         """Return the entries of some references."""
         return await self._run(partial(tables.find, references=list(references)))
+
+    async def look(self, intents: Sequence[Intent], *, payer: Payer) -> list[Glance | None]:
+        """Return how intents stand."""
+        found = await self.find([intent.reference for intent in intents])
+        return glances(found, intents, payer)
 
     async def claim(self, reference: str, *, payer: Payer, owner: str, lease: float) -> Entry | None:
         """Take an entry."""

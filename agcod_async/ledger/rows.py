@@ -53,6 +53,8 @@ STATE_COLUMNS = (
     "has_unknown",
     "last_error_code",
     "last_error_type",
+    "last_error_at",
+    "aws_request_id",
     "gc_id",
 )
 """What a save writes."""
@@ -109,6 +111,8 @@ def state_row(entry: Entry, time: Callable[[datetime | None], object] = _same) -
         entry.has_unknown,
         entry.last_error_code,
         entry.last_error_type,
+        time(entry.last_error_at),
+        entry.aws_request_id,
         entry.gc_id,
     )
 
@@ -120,7 +124,8 @@ def entry_from(row: Sequence[Any], time: Callable[[Any], Any] = _same) -> Entry:
         source_id, institution_id, source_details, program_id, product_type, external_reference, partner_id,
         endpoint, generation, request_id, goal, state, version, owner, lease_until, attempts,
         planned_at, first_sent_at, last_sent_at, sign_by, alive_at, unknown_since, reversed_since,
-        settled_at, due_at, has_unknown, last_error_code, last_error_type, gc_id,
+        settled_at, due_at, has_unknown, last_error_code, last_error_type, last_error_at,
+        aws_request_id, gc_id,
     ) = row  # fmt: skip
     return Entry(
         reference=reference,
@@ -158,5 +163,7 @@ def entry_from(row: Sequence[Any], time: Callable[[Any], Any] = _same) -> Entry:
         has_unknown=bool(has_unknown),
         last_error_code=last_error_code,
         last_error_type=last_error_type,
+        last_error_at=time(last_error_at),
+        aws_request_id=aws_request_id,
         gc_id=gc_id,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -32,13 +33,22 @@ _JOURNAL_SIZE = 2**20
 
 _ADVICE = {
     "SQLITE_FULL": "the disk is full: make room",
-    "SQLITE_READONLY": "the file or its folder cannot be written",
-    "SQLITE_PERM": "the file or its folder cannot be written",
+    "SQLITE_READONLY": "the file or its folder cannot be written: give this program's user the right to",
+    "SQLITE_PERM": "the file or its folder cannot be written: give this program's user the right to",
     "SQLITE_CANTOPEN": "the file cannot be opened: does its folder exist, and may it be written?",
     "SQLITE_BUSY": f"another process has held it for more than {BUSY_TIMEOUT:.0f} seconds",
     "SQLITE_NOTADB": "this is no SQLite database",
     "SQLITE_CORRUPT": "the file is damaged: restore a backup; a lost ledger still meets the same cards",
     "SQLITE_IOERR": "the disk does not work: is it full, or gone?",
+}
+
+# What the operating system says before SQLite can.
+_NAMES = {
+    errno.ENOSPC: "SQLITE_FULL",
+    errno.EACCES: "SQLITE_PERM",
+    errno.EPERM: "SQLITE_PERM",
+    errno.EROFS: "SQLITE_READONLY",
+    errno.ENOENT: "SQLITE_CANTOPEN",
 }
 
 
@@ -116,6 +126,8 @@ class SQLiteFile:
     def failure(self, exc: Exception, outcome: Outcome = "not_sent") -> LedgerError:
         """Return *exc* as our error, with its advice."""
         name = getattr(exc, "sqlite_errorname", None) or ""
+        if isinstance(exc, OSError):
+            name = _NAMES.get(exc.errno or 0, "")
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), None)
         return LedgerError(f"ledger {self.path}: {advice or exc}", outcome=outcome)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 from msgspec import structs
 
 from ..checks import UNWRITABLE
-from ..errors import IllegalTransition, ServiceError
+from ..errors import IllegalTransition, ResponseError, ServiceError
 from ..refusals import CLOCK_WINDOW
 from .request_ids import request_id
 
@@ -96,7 +96,9 @@ def found_open(entry: Entry, now: datetime) -> Entry:
     return _move("found_open", entry, "sent", **_unknown(entry, now))
 
 
-def not_sent_after_all(entry: Entry, due_at: datetime, error: AgcodError | None = None) -> Entry:
+def not_sent_after_all(
+    entry: Entry, now: datetime, due_at: datetime, error: AgcodError | None = None
+) -> Entry:
     """
     The last forward request never left, or was not executed (ThrottlingError); try again at *due_at*.
 
@@ -104,7 +106,7 @@ def not_sent_after_all(entry: Entry, due_at: datetime, error: AgcodError | None 
     """
     _check_known(entry, error)
     if entry.has_unknown:
-        return _move("not_sent_after_all", entry, "sent", due_at=due_at, **_said(error))
+        return _move("not_sent_after_all", entry, "sent", due_at=due_at, **_said(error, now))
     was_first = entry.first_sent_at == entry.last_sent_at
     return _move(
         "not_sent_after_all",
@@ -114,13 +116,13 @@ def not_sent_after_all(entry: Entry, due_at: datetime, error: AgcodError | None 
         last_sent_at=None if was_first else entry.last_sent_at,
         sign_by=None,
         due_at=due_at,
-        **_said(error),
+        **_said(error, now),
     )
 
 
 def still_unknown(entry: Entry, now: datetime, due_at: datetime, error: AgcodError | None = None) -> Entry:
     """No clean answer came: the forward request may have been executed. Ask again at *due_at*."""
-    return _move("still_unknown", entry, "sent", due_at=due_at, **_unknown(entry, now), **_said(error))
+    return _move("still_unknown", entry, "sent", due_at=due_at, **_unknown(entry, now), **_said(error, now))
 
 
 def settle_issued(entry: Entry, now: datetime, gc_id: str | None, signing: datetime | None = None) -> Entry:
@@ -155,7 +157,7 @@ def settle_refused(entry: Entry, now: datetime, error: AgcodError) -> Entry:
             "a refusal is not final while an earlier request of the same id is unknown",
             request_id=entry.request_id,
         )
-    return _close("settle_refused", entry, "refused", now, **_said(error))
+    return _close("settle_refused", entry, "refused", now, **_said(error, now))
 
 
 def settle_refunded(entry: Entry, now: datetime) -> Entry:
@@ -198,9 +200,9 @@ def seen_alive(entry: Entry, signing: datetime) -> Entry:
     return _move("seen_alive", entry, "reversing", alive_at=entry.alive_at or signing)
 
 
-def reverse_unknown(entry: Entry, due_at: datetime, error: AgcodError | None = None) -> Entry:
+def reverse_unknown(entry: Entry, now: datetime, due_at: datetime, error: AgcodError | None = None) -> Entry:
     """The reverse has not succeeded, whatever was said: ask again at *due_at*."""
-    return _move("reverse_unknown", entry, "reversing", due_at=due_at, **_said(error))
+    return _move("reverse_unknown", entry, "reversing", due_at=due_at, **_said(error, now))
 
 
 def settle_reversed(entry: Entry, now: datetime) -> Entry:
@@ -252,6 +254,8 @@ def renew(entry: Entry, now: datetime) -> tuple[Entry, Entry]:
         has_unknown=False,
         last_error_code=None,
         last_error_type=None,
+        last_error_at=None,
+        aws_request_id=None,
         gc_id=None,
     )
     return fresh, structs.replace(entry, owner=None, lease_until=None, due_at=None)
@@ -343,15 +347,20 @@ def _unknown(entry: Entry, now: datetime) -> _Unknown:
 class _Said(TypedDict, total=False):
     last_error_code: str | None
     last_error_type: str | None
+    last_error_at: datetime
+    aws_request_id: str | None
 
 
-def _said(error: AgcodError | None) -> _Said:
+def _said(error: AgcodError | None, now: datetime) -> _Said:
     if error is None:
         return {}
-    if not isinstance(error, ServiceError):
-        return {"last_error_code": None, "last_error_type": type(error).__name__}
-    error_type = _clean(error.error_type) or type(error).__name__
-    return {"last_error_code": _clean(error.error_code), "last_error_type": error_type}
+    code, name = (error.error_code, error.error_type) if isinstance(error, ServiceError) else (None, None)
+    return {
+        "last_error_code": _clean(code),
+        "last_error_type": _clean(name) or type(error).__name__,
+        "last_error_at": now,
+        "aws_request_id": _clean(error.aws_request_id) if isinstance(error, ResponseError) else None,
+    }
 
 
 def _clean(text: str | None) -> str | None:

@@ -229,6 +229,32 @@ async def test_recovery_leaves_alone_what_a_campaign_has_not_begun(world):
     assert spent(world) == 0
 
 
+async def test_what_was_not_checked_is_not_issued(world):
+    """A list that grows meanwhile: what is new in it has no part in any total."""
+    rewards = orders(10)
+    async with campaign_of(world, rewards) as campaign:
+        rewards.append(order(10, Money("1000.00", "USD")))
+        with pytest.raises(ConfigurationError, match="'order-0010' was not so when it was checked"):
+            await taken(campaign)
+    assert await world.entry("order-0010") is None
+
+
+async def test_only_chunks_with_something_new_are_planned(world, monkeypatch):
+    """A million rows that are known are not planned again; those that are settled are not looked up again."""
+    monkeypatch.setattr("agcod_async.bulk.source.CHUNK", 10)
+    await run(world, orders(30))
+    planned = []
+
+    async def plan(intents, **options):
+        planned.append([intent.reference for intent in intents])
+        return await MemoryLedger.plan(world.ledger, intents, **options)
+
+    world.ledger.plan = plan
+    receipts, _ = await run(world, [*orders(30), order(31), order(32)])
+    assert planned == [["order-0031", "order-0032"]]
+    assert sorted(receipts) == ["order-0031", "order-0032"]
+
+
 async def test_a_dry_run_writes_nothing(world):
     """It tells what would be done."""
     outlook = await campaign_of(world, [*orders(3), order(0)]).check()
@@ -388,16 +414,37 @@ async def test_a_total_is_that_of_all_rewards(world):
     assert spent(world) == 90
 
 
-async def test_nothing_is_begun_once_the_key_has_ended(world):
-    """What is refused for its key says nothing about the reward, so it is not even tried."""
-    ends = world.clock() + timedelta(seconds=30)
-    async with campaign_of(world, orders(50), key_expires_at=ends, in_flight=1) as campaign:
-        with pytest.raises(CampaignStopped, match="key: it has expired") as stopped:
-            await taken(campaign, at("order-0009", lambda: asyncio.sleep(31)))
+async def test_nothing_is_begun_with_a_key_that_is_about_to_end(world):
+    """A campaign takes a day, and its key should not end in the middle of it."""
+    key = world.emulator.partner
+    created = world.clock() - timedelta(days=170, seconds=-30)
+    pair = Credentials(key.access_key_id, key.secret_access_key, key_created=created)
+    world.sign_with(pair)
+    async with campaign_of(world, orders(50), min_key_days=11, in_flight=1) as campaign:
+        assert campaign.outlook.key_days_left == 11
+        with pytest.raises(CampaignStopped, match="key: it has 10 days left, and 11 are wanted") as stopped:
+            await taken(campaign, at("order-0009", lambda: asyncio.sleep(61)))
         assert 10 <= campaign.progress.issued <= 12
     assert stopped.value.reason == "key"
-    with pytest.raises(CampaignStopped, match="key: it has expired"):
-        await campaign_of(world, orders(50), key_expires_at=ends).check()
+    with pytest.raises(CampaignStopped, match="key: it has 10 days left"):
+        await campaign_of(world, orders(50), min_key_days=11).check()
+    await run(world, orders(50), min_key_days=10)
+
+
+async def test_a_key_of_unknown_age_stops_nothing(world):
+    """Nobody has said when it was made."""
+    _, progress = await run(world, orders(3), min_key_days=30)
+    assert progress.issued == 3
+
+
+async def test_a_single_reward_over_the_ceiling_stops_all_of_them(world):
+    """The whole file is told, and nothing is sent."""
+    rewards = [order(0), order(1, Money("50.01", "USD")), *orders(20)[2:], order(20, Money("60.00", "USD"))]
+    with pytest.raises(InvalidRewards, match=r"line 2: amount: ceiling: 50.01 USD are more") as caught:
+        await run(world, rewards, ceiling=Money("50.00", "USD"))
+    assert [problem.line for problem in caught.value.problems] == [2, 21]
+    _, progress = await run(world, orders(3), ceiling=Money("10.00", "USD"))
+    assert progress.issued == 3
 
 
 async def test_a_wrong_key_is_raised_and_nothing_is_held_against_the_rewards(world):
@@ -449,12 +496,6 @@ async def test_options_that_cannot_work_are_refused(world, options, says):
     """Before anything is read."""
     with pytest.raises(ConfigurationError, match=says):
         campaign_of(world, orders(1), **options)
-
-
-async def test_a_key_ends_at_a_known_time(world):
-    """A time without a zone is another time elsewhere."""
-    with pytest.raises(ConfigurationError, match="key_expires_at: a time zone"):
-        campaign_of(world, orders(1), key_expires_at=world.clock().replace(tzinfo=None))
 
 
 # Ends
@@ -518,6 +559,27 @@ async def test_cancelling_leaves_the_ledger_true(world):
     await run(world, orders(400))
     assert len(world.live_cards) == 400
     assert spent(world) == 4000
+
+
+async def test_losing_patience_ends_it_at_once(world):
+    """Asked to stop, and then cancelled: what is in flight is not waited for, and open in the ledger."""
+    world.session._transport = _Silent()
+    campaign = campaign_of(world, orders(100), check_funds=False)
+
+    async def main():
+        async with campaign:
+            await taken(campaign)
+
+    task = asyncio.create_task(main())
+    await asyncio.sleep(1)
+    campaign.stop()
+    await asyncio.sleep(1)
+    began = world.now
+    task.cancel()
+    await asyncio.wait([task])
+    assert world.now - began < 0.1
+    states = {total.state: total.count for total in await world.ledger.summary()}
+    assert states == {"sent": 20, "planned": 80}
 
 
 async def test_cancelling_does_not_wait_for_ever(world):

@@ -216,6 +216,26 @@ async def test_everything_that_is_wrong_with_a_row_is_told(file):
     assert caught.value.problems[-1].reason == "101 characters, and at most 100 are allowed"
 
 
+async def test_a_programme_field_is_checked_where_all_else_is_right(file):
+    """The service would refuse it, one reward after the other."""
+    with pytest.raises(InvalidRewards, match="line 2: product_type: 51 characters, and at most 50"):
+        await read(file("reference,amount,currency,productType\norder-1,1,USD," + "p" * 51 + "\n"))
+
+
+async def test_a_cell_over_two_lines_is_refused(file):
+    """Nothing that is wanted here has a line end in it, and two rows may have become one."""
+    with pytest.raises(InvalidRewards) as caught:
+        await read(file(HEADER + '"order\n-1",25,USD\norder-2,1,USD\n'))
+    assert caught.value.problems == ((2, None, "a quotation mark is opened and not closed in this line"),)
+
+
+async def test_amounts_of_every_kind_are_read_in_bounded_memory(file, monkeypatch):
+    """Amounts are remembered, because most files have few; a file in which all differ is read as well."""
+    monkeypatch.setattr("agcod_async.bulk.columns._KNOWN_AMOUNTS", 3)
+    rows = "".join(f"order-{number},{number % 5 + 1}.00,USD\n" for number in range(20))
+    assert [intent.value.amount for _, intent in await read(file(HEADER + rows))] == [1, 2, 3, 4, 5] * 4
+
+
 async def test_all_bad_lines_are_told_at_once_within_bounds(file):
     """A million bad lines are a thousand in full, and a count."""
     with pytest.raises(InvalidRewards, match="and 5997 more") as caught:

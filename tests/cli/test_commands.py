@@ -12,7 +12,9 @@ from typer.main import get_command
 from agcod_async.cli.app import build
 from tests.cli.world import COMMAND, ROOT
 
-COMMANDS = sorted(get_command(build()).commands)
+TOP = sorted(get_command(build()).commands)
+GROUP = get_command(build()).commands["bulk"]
+COMMANDS = [name for name in TOP if name != "bulk"] + [f"bulk {name}" for name in sorted(GROUP.commands)]
 
 CARD = "1234567890123456789"
 ACCOUNT = ("amzn1.account.AB12", "5.00", "USD", "--account-type", "2")
@@ -30,8 +32,14 @@ CASES = {
     "recover": ([], ["--yes"]),
     "funds": ([], []),
     "activity": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
+    "sign": ([], ["GetAvailableFunds"]),
+    "doctor": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "config": ([], []),
     "demo": ([], []),
+    "bulk run": ([], ["rewards.csv", "--yes"]),
+    "bulk retry": ([], ["rewards.csv", "--yes"]),
+    "bulk status": ([["bulk run", "rewards.csv", "--yes"]], ["rewards.csv"]),
+    "bulk report": ([["bulk run", "rewards.csv", "--yes"]], ["rewards.csv"]),
 }
 # `emulator` serves until it is told to stop: see test_emulation.py. A shell reads what `completion` prints.
 ELSEWHERE = {"emulator", "completion"}
@@ -46,9 +54,10 @@ def test_every_command_is_tried():
 def test_json_lines(cli, name):
     """With --json every line of the result is an object, also on a terminal, and nothing else is said."""
     before, arguments = CASES[name]
-    for line in before:
-        assert cli(*line).code == 0
-    result = cli(name, *arguments, "--json", terminal=True)
+    cli.write("reference,amount,currency\norder-1,25.00,USD\n", "rewards.csv")
+    for command, *line in before:
+        assert cli(*command.split(), *line).code == 0
+    result = cli(*name.split(), *arguments, "--json", terminal=True)
     assert (result.code, result.err) == (0, "")
     assert all(isinstance(record, dict) and record for record in result.records)
     if name != "recover":
@@ -59,9 +68,10 @@ def test_json_lines(cli, name):
 def test_tables(cli, name):
     """On a terminal the same is text: no JSON, no escape that the service sent, no code."""
     before, arguments = CASES[name]
-    for line in before:
-        assert cli(*line).code == 0
-    result = cli(name, *arguments, terminal=True)
+    cli.write("reference,amount,currency\norder-1,25.00,USD\n", "rewards.csv")
+    for command, *line in before:
+        assert cli(*command.split(), *line).code == 0
+    result = cli(*name.split(), *arguments, terminal=True)
     assert result.code == 0
     assert not result.out.startswith("{")
     assert re.search(r"\b[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4}\b", result.out + result.err) is None
@@ -72,16 +82,16 @@ def test_errors_are_json_too(offline, name):
     """Whatever goes wrong, a program reads one object with the same fields."""
     if name == "emulator":
         pytest.skip("it has a command line of its own")
-    result = offline(name, "--no-such-option")
+    result = offline(*name.split(), "--no-such-option")
     assert result.code == 2
     assert result.error.keys() >= {"error", "outcome", "message", "request_id", "fix", "exit_code"}
     assert (result.error["exit_code"], name in result.error["fix"]) == (2, True)
 
 
-@pytest.mark.parametrize("name", [None, *COMMANDS])
+@pytest.mark.parametrize("name", [None, "bulk", *COMMANDS])
 def test_help_is_one_screen(name, tmp_path):
     """At most 40 lines of 100 columns, with an example."""
-    arguments = [name] if name else []
+    arguments = name.split() if name else []
     shown = subprocess.run(
         [*COMMAND, *arguments, "--help"],
         env={"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
@@ -92,14 +102,14 @@ def test_help_is_one_screen(name, tmp_path):
     ).stdout.splitlines()
     assert len(shown) <= 40
     assert max(map(len, shown)) <= 100
-    assert any("xample" in line for line in shown) or name is None
+    assert any("xample" in line for line in shown) or name in (None, "bulk")
 
 
 def test_help_is_what_nothing_shows(offline):
     """`agcod` alone is a question."""
     alone = offline(terminal=True)
     assert alone.code == 0
-    assert all(name in alone.out for name in COMMANDS)
+    assert all(name in alone.out for name in TOP)
 
 
 def test_the_version(offline):

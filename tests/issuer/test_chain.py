@@ -262,6 +262,19 @@ async def test_an_activation_that_may_not_be_taken_back_lives():
         assert (await w.issuer.status("order")).state == "issued"
 
 
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "throttle_storm"])
+async def test_a_burial_that_fails_is_tried_again(fault):
+    """Whether it was executed or not: the reverse is asked after it, until one of them tells."""
+    async with world(on_unknown="undo", budget=DAY) as w:
+        w.faults.once("drop_before", operation="CreateGiftCard")
+        w.faults.once(fault, operation="CreateGiftCard")
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", USD)
+        assert (await w.entry("order")).attempts >= 2
+        assert w.live_cards == []
+        assert w.emulator.partner.funds == 10_000
+
+
 async def test_burying_goes_on_through_refusals_and_faults():
     """Neither missing funds nor another lost answer end it."""
     async with world(on_unknown="undo", budget=600.0) as w:

@@ -20,7 +20,13 @@ class World:
     """Everything that an issuer needs, and the other side of it."""
 
     def __init__(
-        self, *, ledger=None, retry: RetryPolicy | None = None, settings: Settings | None = None, **options
+        self,
+        *,
+        ledger=None,
+        retry: RetryPolicy | None = None,
+        settings: Settings | None = None,
+        wire_format="json",
+        **options,
     ):
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -28,6 +34,7 @@ class World:
         self.emulator = Emulator(clock=self.clock, throttle=None, settings=settings)
         self.faults = self.emulator.faults
         self.ledger = MemoryLedger(clock=self.clock) if ledger is None else ledger
+        self.wire_format = wire_format
         self.retry = retry or RetryPolicy(max_attempts=1)
         self.issuer = self.new_issuer(**options)
 
@@ -39,6 +46,7 @@ class World:
             Credentials(partner.access_key_id, partner.secret_access_key),
             Endpoint.custom("https://localhost", region="us-east-1"),
             http_client=self.emulator.http_client(),
+            wire_format=self.wire_format,
             retry=self.retry,
             throttle=NoThrottle(),
             clock=self.clock,

@@ -70,7 +70,9 @@ async def test_every_field_of_a_state_is_read_as_saved(ledger, clock):
     await plan_one(ledger)
     entry = await ledger.claim("order-1", payer=PAYER, owner="me", lease=30.5)
     entry = states.mark_sent(entry, clock.pass_time(0.000001))
-    error = ResendError("", error_code="F400", error_type="SystemTemporarilyUnavailable")
+    error = ResendError(
+        "", error_code="F400", error_type="SystemTemporarilyUnavailable", aws_request_id="aws-1"
+    )
     entry = states.still_unknown(entry, clock.now, clock.now + timedelta(seconds=1.000001), error)
     entry = states.begin_reverse(entry, "replace", clock.pass_time(1))
     entry = msgspec.structs.replace(entry, settled_at=clock.pass_time(1), alive_at=clock.now, gc_id="A0B1")
@@ -532,3 +534,45 @@ async def test_many_entries_are_found_at_once(ledger):
     assert found == {entry.reference: entry for entry in planned[1::2]}
     assert await ledger.find([]) == {}
     assert await ledger.get("missing") is None
+
+
+async def test_a_look_tells_what_a_plan_would_meet(ledger):
+    """Before a campaign begins: how each reward stands, and whether its reference is taken."""
+    value = Money("5.00", "USD")
+    known = [
+        order("row-1", value),
+        order("row-2", value, program_id="P1", product_type="bookPV", external_reference="x"),
+        order("row-3", value, kind="activate", card_number="1400000000000000123"),
+        *(order(f"many-{number}", value) for number in range(1500)),
+    ]
+    await ledger.plan(known, payer=PAYER)
+    await send(ledger, known[0])
+    looked = await ledger.look([*known[:3], order("new"), *known[3:]], payer=PAYER)
+    assert [(glance.state, glance.goal) for glance in looked if glance] == [
+        ("sent", "issue"),
+        *[("planned", "issue")] * 1502,
+    ]
+    assert looked[3] is None
+    assert not any(glance and glance.disagreement for glance in looked)
+    assert await ledger.look([], payer=PAYER) == []
+
+    others = [
+        order("row-1", Money("5.01", "USD")),
+        order("row-1", Money("5.00", "CAD")),
+        order("row-1", value, program_id="P1"),
+        order("row-2", value, program_id="P1"),
+        order("row-3", value, kind="activate", card_number="1400000000000000124"),
+        order("row-3", value),
+        order("many-0", value, kind="activate", card_number="1400000000000000123"),
+    ]
+    for other in others:
+        [glance] = await ledger.look([other], payer=PAYER)
+        assert "stands for another one already" in glance.disagreement
+    stranger = Payer(partner_id=PAYER.partner_id, endpoint="na")
+    [glance] = await ledger.look(known[:1], payer=stranger)
+    assert "belongs to" in glance.disagreement
+
+
+async def send(ledger, intent):
+    _, is_mine = await ledger.begin(intent, payer=PAYER, owner="me", lease=60.0)
+    assert is_mine

@@ -170,7 +170,7 @@ class NeverLeft(Driver):
     def hear(self, answer):
         if answer is None and self.entry.state == "sent":
             self.waiting = None
-            self.save(states.not_sent_after_all(self.entry, self.world.now))
+            self.save(states.not_sent_after_all(self.entry, self.world.now, self.world.now))
         else:
             super().hear(answer)
 

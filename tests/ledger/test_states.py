@@ -25,7 +25,7 @@ REFUSAL = AccountError(error_code="F300", error_type="InsufficientFunds")
 STEPS = {
     "mark_sent": lambda entry: states.mark_sent(entry, NOW),
     "found_open": lambda entry: states.found_open(entry, NOW),
-    "not_sent_after_all": lambda entry: states.not_sent_after_all(entry, NOW),
+    "not_sent_after_all": lambda entry: states.not_sent_after_all(entry, NOW, LATER),
     "still_unknown": lambda entry: states.still_unknown(entry, NOW, LATER),
     "settle_issued": lambda entry: states.settle_issued(entry, NOW, "G1"),
     "settle_refused": lambda entry: states.settle_refused(entry, NOW, REFUSAL),
@@ -34,7 +34,7 @@ STEPS = {
     "bury": lambda entry: states.bury(entry, NOW),
     "not_buried": lambda entry: states.not_buried(entry, entry, REFUSAL),
     "seen_alive": lambda entry: states.seen_alive(entry, NOW),
-    "reverse_unknown": lambda entry: states.reverse_unknown(entry, LATER),
+    "reverse_unknown": lambda entry: states.reverse_unknown(entry, NOW, LATER),
     "settle_reversed": lambda entry: states.settle_reversed(entry, NOW),
     "too_late": lambda entry: states.too_late(entry, NOW),
     "change_goal": lambda entry: states.change_goal(entry, "replace", NOW),
@@ -145,8 +145,8 @@ def test_an_error_that_leaves_the_outcome_unknown_settles_nothing():
     refusal.outcome = "unknown"
     for settle in (
         lambda entry: states.settle_refused(entry, NOW, refusal),
-        lambda entry: states.not_sent_after_all(entry, NOW, refusal),
-        lambda entry: states.not_sent_after_all(entry, NOW, ResendError()),
+        lambda entry: states.not_sent_after_all(entry, NOW, LATER, refusal),
+        lambda entry: states.not_sent_after_all(entry, NOW, LATER, ResendError()),
     ):
         with pytest.raises(IllegalTransition, match="settles nothing"):
             settle(entry_in("sent"))
@@ -155,15 +155,15 @@ def test_an_error_that_leaves_the_outcome_unknown_settles_nothing():
 def test_not_sent_takes_back_its_own_send_only():
     """A refused connection proves nothing about the send before it."""
     sent = states.mark_sent(entry_in(), NOW)
-    back = states.not_sent_after_all(sent, LATER, ConnectFailed())
+    back = states.not_sent_after_all(sent, NOW, LATER, ConnectFailed())
     assert (back.state, back.first_sent_at, back.last_sent_at, back.due_at) == ("planned", None, None, LATER)
     assert (back.last_error_code, back.last_error_type) == (None, "ConnectFailed")
     unknown = states.mark_sent(states.still_unknown(sent, NOW, NOW), LATER)
-    still = states.not_sent_after_all(unknown, LATER, ThrottlingError())
+    still = states.not_sent_after_all(unknown, NOW, LATER, ThrottlingError())
     assert (still.state, still.has_unknown, still.first_sent_at) == ("sent", True, NOW)
     refused = states.settle_refused(sent, NOW, REFUSAL)
     reopened = states.mark_sent(states.reopen_refused(refused, LATER), LATER)
-    kept = states.not_sent_after_all(reopened, LATER)
+    kept = states.not_sent_after_all(reopened, NOW, LATER)
     assert (kept.state, kept.first_sent_at) == ("planned", NOW)
 
 

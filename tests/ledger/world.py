@@ -172,7 +172,7 @@ class Driver:
         self.waiting.is_gone = True
         self.waiting = None
         if self.entry.state == "sent":
-            self.save(states.not_sent_after_all(self.entry, self.world.now, ConnectFailed()))
+            self.save(states.not_sent_after_all(self.entry, self.world.now, self.world.now, ConnectFailed()))
 
     def hear(self, answer: str | None) -> None:
         """Learn from an answer, or from a timeout."""
@@ -211,7 +211,7 @@ class Driver:
         elif answer == "refunded":
             self.save(states.settle_refunded(self.entry, now))
         else:
-            self.save(states.reverse_unknown(self.entry, now, ResendError(error_code="F400")))
+            self.save(states.reverse_unknown(self.entry, now, now, ResendError(error_code="F400")))
 
     def not_permitted(self) -> None:
         """It proves nothing: the create may still be on its way. Bury the id."""
@@ -227,7 +227,7 @@ class Driver:
             self.dead_ends += 1
             self.settle_reversed()
         else:
-            self.save(states.reverse_unknown(entry, self.world.now))
+            self.save(states.reverse_unknown(entry, self.world.now, self.world.now))
 
     def settle_issued(self) -> None:
         if self.save(states.settle_issued(self.entry, self.world.now, f"G{self.entry.request_id}")):

@@ -7,10 +7,12 @@ import gc
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
+from multiprocessing import get_context
 from typing import Any
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,6 +126,8 @@ class Machine:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     with suppress(BaseException):
                         task.get_coro().close()  # type: ignore[union-attr]
+            process.tasks.clear()
+        self.forget()
 
 
 @contextmanager
@@ -149,6 +153,15 @@ def swept_late() -> Iterator[Callable[[int], None]]:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def workers(jobs: int) -> ProcessPoolExecutor:
+    """
+    Return that many processes, each with an interpreter of its own.
+
+    A fork would go on writing whatever is logged into the memory of a test run that nobody reads.
+    """
+    return ProcessPoolExecutor(jobs, get_context("spawn"))
 
 
 class Spinning(Exception):

@@ -169,7 +169,7 @@ MUTANTS = (
         '            case "planned":\n                return Step(await self._ledger.save(states.withdraw(entry, now)))',
         '            case "planned":\n                return Step(await self._ledger.save(states.withdraw(entry, now)))\n'
         '            case "sent":\n                return Step(await self._ledger.save(states.withdraw('
-        "states.not_sent_after_all(states.structs.replace(entry, has_unknown=False), now), now)))",
+        "states.not_sent_after_all(states.structs.replace(entry, has_unknown=False), now, now), now)))",
     ),
     Mutant(
         "after 24 hours it counts as refused",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import product
@@ -13,14 +12,12 @@ from typing import Any, Literal
 
 from agcod_async import Money
 
-from .machine import swept_late
+from .machine import swept_late, workers
 from .network import FAULTS, Weather
 from .stores import MemoryStore
 from .universe import _FUNDS, Bounds, Reward, Tally, Universe, Wrong
 
 POLICIES = ("complete", "replace", "undo")
-ALIKE = ("connect_failed", "drop_answer", "late", "resend_before", "resend_after", "denied", "throttled")
-"""One of each sort, for who has little time."""
 
 Memory = Literal["remembered", "forgotten"]
 
@@ -104,7 +101,7 @@ def every_world(kinds: Sequence[str] = FAULTS, policies: Sequence[str] = POLICIE
     total = Tally()
     strikes = (None, *kinds)
     asked = list(product(policies, product(strikes, strikes)))
-    with ProcessPoolExecutor(jobs) as pool:
+    with workers(jobs) as pool:
         for tally in pool.map(worlds_of, *zip(*asked, strict=True), chunksize=4):
             total.add(tally)
     return total

@@ -582,7 +582,9 @@ class Universe:
             await asyncio.sleep(2000.0)
             states = {entry.reference: entry.state for entry in self.entries}
             for reward in self.rewards:
-                if states.get(reward.reference) == "issued":
+                # Of a crowd, those who have their card are asked by sample.
+                is_asked = not (self.is_crowd and reward.handed_out and reward.number % 4)
+                if is_asked and states.get(reward.reference) == "issued":
                     began = self.machine.steps
                     given = await self.call(issuer, reward, "complete", 60.0)
                     reward.handed_out.append(HandedOut(began, *given))

@@ -241,7 +241,7 @@ def sign(request: HTTPRequest, pair: Credentials, at: datetime) -> None:
     steps = explain(signer.sign(request, pair, at=at))
     assert_type(steps, SigningSteps)
     assert_type(steps.signature, Secret)
-    assert_type(steps.as_dict(reveal=True), dict[str, object])
+    assert_type(steps.as_dict(reveal=True), dict[str, str | dict[str, str]])
     assert_type(steps.curl(), str)
     assert_type(pair.access_key_id, str)
     assert_type(pair.secret_access_key, Secret)

@@ -41,6 +41,8 @@ CREATE TABLE agcod_entries (
     has_unknown BOOLEAN NOT NULL,
     last_error_code TEXT,
     last_error_type TEXT,
+    last_error_at TIMESTAMPTZ,
+    aws_request_id TEXT,
     gc_id TEXT,
     CHECK (NOT (state = 'refused' AND has_unknown)),
     CHECK (NOT (state IN ('planned', 'sent', 'reversing') AND due_at IS NULL))
@@ -87,6 +89,8 @@ CREATE TABLE agcod_history (
     has_unknown BOOLEAN NOT NULL,
     last_error_code TEXT,
     last_error_type TEXT,
+    last_error_at TIMESTAMPTZ,
+    aws_request_id TEXT,
     gc_id TEXT,
     PRIMARY KEY (reference, generation)
 );

@@ -38,6 +38,8 @@ CREATE TABLE entries (
     has_unknown INTEGER NOT NULL,
     last_error_code TEXT,
     last_error_type TEXT,
+    last_error_at INTEGER,
+    aws_request_id TEXT,
     gc_id TEXT,
     CHECK (NOT (state = 'refused' AND has_unknown)),
     CHECK (NOT (state IN ('planned', 'sent', 'reversing') AND due_at IS NULL))
@@ -83,6 +85,8 @@ CREATE TABLE history (
     has_unknown INTEGER NOT NULL,
     last_error_code TEXT,
     last_error_type TEXT,
+    last_error_at INTEGER,
+    aws_request_id TEXT,
     gc_id TEXT,
     PRIMARY KEY (reference, generation)
 ) WITHOUT ROWID;
