@@ -143,12 +143,13 @@ async def read_spending(
 async def read_funds(
     session: AgcodSession,
     *,
+    with_average: bool = True,
     activity_types: Mapping[str, str] = ACTIVITY_TYPES,
     progress: Callable[[int], object] | None = None,
 ) -> FundsReading:
-    """Return what is left, and the average daily spend of the last 14 days with it."""
+    """Return what is left, and *with_average* what was spent daily in the last 14 days."""
     available, at = await _available(session)
-    spending = await _last_days(session, activity_types, progress)
+    spending = await _last_days(session, activity_types, progress) if with_average else None
     return _reading(available, at, spending)
 
 
@@ -168,7 +169,8 @@ class FundsMonitor:
         below: thresholds, in the currency of the account.
         days_below: a threshold in days remaining.
         interval: seconds between two readings, at least 1: the service allows one call a second.
-        average_every: seconds after which the average daily spend is read anew; that may take many pages.
+        average_every: seconds after which the average daily spend is read anew, which may take many pages;
+            None: never.
         hooks: told of the events besides those of the session.
         activity_types: as for a reconciliation.
 
@@ -183,16 +185,16 @@ class FundsMonitor:
         below: Sequence[Money] = (),
         days_below: float | None = None,
         interval: float = 60.0,
-        average_every: float = 3600.0,
+        average_every: float | None = 3600.0,
         hooks: Sequence[Hook] = (),
         activity_types: Mapping[str, str] = ACTIVITY_TYPES,
     ) -> None:
         if not interval >= 1:
             raise ConfigurationError("interval: at least 1 second, the service allows one call in each")
-        if not average_every >= interval:
+        if average_every is not None and not average_every >= interval:
             raise ConfigurationError("average_every: not less than the interval")
-        if days_below is not None and not days_below > 0:
-            raise ConfigurationError("days_below: days greater than 0 are needed")
+        if days_below is not None and (average_every is None or not days_below > 0):
+            raise ConfigurationError("days_below: days greater than 0, and an average, are needed")
         check_activity_types(activity_types)
         self._session = session.with_options(priority="bulk")
         self._hooks = session.hooks.joined_by(hooks)
@@ -246,7 +248,7 @@ class FundsMonitor:
 
     async def _renew_average(self) -> None:
         clock = asyncio.get_running_loop().time
-        if clock() < self._next_average:
+        if self._average_every is None or clock() < self._next_average:
             return
         try:
             self._spending = await _last_days(self._session, self._types, None)

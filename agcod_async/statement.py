@@ -77,6 +77,7 @@ async def statement(
         hook: told of the session's events meanwhile, above all of an incomplete statement
             (ActivityIncomplete).
     """
+    start, end = whole_seconds("start", start), whole_seconds("end", end)
     asking = session.with_options(priority="bulk", hooks=[] if hook is None else [hook])
     for first, last in _slices(start, end):
         records = asking.iter_gift_card_activity(first - _SECOND, last, show_no_ops=True)

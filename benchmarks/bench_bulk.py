@@ -66,12 +66,13 @@ def campaign_of(ledger: Ledger, path: Path) -> Campaign:
 async def begin(ledger: Ledger, path: Path, name: str) -> None:
     """Measure the way to the first receipt."""
     with Memory() as memory:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         async with campaign_of(ledger, path) as campaign:
-            entered = time.perf_counter()
+            entered, cpu = time.perf_counter(), time.process_time() - cpu
             await anext(campaign)
             first = time.perf_counter()
-    print(f"{name:40} {entered - start:8.2f} s, first receipt {first - start:8.2f} s   {memory.most:4.0f} MB")
+    print(f"{name:40} {entered - start:8.2f} s, first receipt {first - start:8.2f} s", end="   ")
+    print(f"{memory.most:4.0f} MB   {cpu:.2f} s CPU")
 
 
 async def issue(ledger: Ledger, path: Path, rows: int) -> None:

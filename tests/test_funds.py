@@ -291,6 +291,17 @@ async def test_the_interval_is_kept():
 
 
 @virtual_time
+async def test_the_average_can_be_left_out():
+    """Whoever wants the balance alone leaves the pages of activity to others."""
+    books = Watched()
+    books.unpaged()
+    async with aclosing(books.monitor(average_every=None).readings()) as readings:
+        assert (await anext(readings)).average_daily_spend is None
+    assert (await read_funds(books.session, with_average=False)).average_daily_spend is None
+    assert books.told == []
+
+
+@virtual_time
 async def test_an_outage_is_survived_and_told():
     """It waits longer and longer, up to a quarter of an hour, and then goes on as if nothing had been."""
     books = Watched()
@@ -381,6 +392,7 @@ async def test_cancelling_ends_it_anywhere():
         ({"interval": float("nan")}, "interval"),
         ({"interval": 60, "average_every": 30}, "average_every"),
         ({"days_below": 0}, "days_below"),
+        ({"days_below": 3, "average_every": None}, "days_below"),
         ({"below": [500]}, "below"),
         ({"below": [Money("-1", "USD")]}, "below"),
         ({"activity_types": {"X": "Y"}}, "activity_types"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -7,12 +8,15 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
+from agcod_async import LocalThrottle
 from agcod_async.emulator import Settings
 from agcod_async.events import ActivityIncomplete
 from agcod_async.model import CardActivity
 from agcod_async.statement import SLICE, effect, statement
 from tests.reconcile.world import SECOND, START, Books
 from tests.support.properties import examples
+from tests.support.sessions import loop_clock
+from tests.support.virtual_time import virtual_time
 
 DAY = timedelta(days=1)
 
@@ -55,6 +59,18 @@ async def test_no_part_is_longer_than_what_is_known_to_work():
     books.emulator.handle = lambda request: asked.append(request) or send(request)
     await ids(books, START, START + 2 * SLICE + DAY)
     assert len(asked) == 3
+
+
+@virtual_time
+async def test_a_page_each_second_is_what_the_account_allows():
+    """A statement waits its turn: five pages take four seconds and a little."""
+    books = Books(clock=loop_clock, throttle=LocalThrottle())
+    for number in range(4_500):
+        books.listed(f"Acme1{number}", START)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert len(await ids(books, START, START + DAY)) == 4_500
+    assert 4 <= loop.time() - began < 5
 
 
 async def test_nothing_is_asked_about_no_time():

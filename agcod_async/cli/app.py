@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .._version import __version__
-from . import account, balances, bulk, cards, configuration, doctor, emulation, recovery, rewards, scratchpad
+from . import (
+    account,
+    balances,
+    bulk,
+    cards,
+    configuration,
+    doctor,
+    emulation,
+    reconciling,
+    recovery,
+    rewards,
+    scratchpad,
+)
 from .command import Invocation, show_error
 from .exits import CommandError, ExitCode
 from .output import Output
@@ -17,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUPS = (
-    rewards, bulk, cards, balances, recovery, account, scratchpad, doctor, emulation, configuration,
+    rewards, bulk, cards, balances, recovery, account, reconciling,
+    scratchpad, doctor, emulation, configuration,
 )  # fmt: skip
 """The modules of commands, in the order of the help: each has an ``app``."""
 

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
 from .escapes import csv_cell, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from rich.console import Console
 
 Cell: TypeAlias = str | int | Decimal | datetime | None
 Record: TypeAlias = Mapping[str, Cell]
 """One result: names in snake_case to plain values. Tables, JSON and CSV show the same records."""
+
+
+MOST_ROWS = 1000
+"""Rows of a table that grows while it is read."""
 
 
 class Advance(Protocol):
@@ -88,12 +92,42 @@ class Output:
             table.add_row(*(Text(_text(row.get(column))) for column in columns))
         self._console(self._stdout).print(table)
 
-    def csv(self, records: Iterable[Record], *, columns: Sequence[str]) -> None:
-        """Write results as CSV, whatever standard output is."""
-        writer = csv.writer(self._stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(columns)
-        for record in records:
-            writer.writerow([csv_cell(_plain(record.get(column))) for column in columns])
+    @contextmanager
+    def rows(
+        self, *, columns: Sequence[str], empty: str, as_csv: bool = False
+    ) -> Generator[Callable[[Record], None]]:
+        """
+        Yield a function that shows one result more, at once as JSON or CSV, and in the end as a table.
+
+        Memory stays flat: a table has :data:`MOST_ROWS` rows, and says how many more there were.
+        """
+        if as_csv:
+            writer = csv.writer(self._stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            writer.writerow(columns)
+            yield lambda record: writer.writerow([csv_cell(_plain(record.get(each))) for each in columns])
+        elif self.is_json:
+            yield lambda record: self._json(self._stdout, record)
+        else:
+            first, shown = list[Record](), 0
+
+            def show(record: Record) -> None:
+                nonlocal shown
+                shown += 1
+                if shown <= MOST_ROWS:
+                    first.append(record)
+
+            yield show
+            self.table(first, columns=columns, empty=empty)
+            if shown > MOST_ROWS:
+                self.note(f"The first {MOST_ROWS:,} of {shown:,}: --csv or --json shows all.")
+
+    def line(self, record: Record) -> None:
+        """Show one result of many over time: on a terminal, all of it on one line."""
+        if self.is_json:
+            self._json(self._stdout, record)
+            return
+        cells = (f"{_label(name)} {_text(cell)}" for name, cell in record.items())
+        self._print(self._stdout, ", ".join(cells))
 
     def text(self, line: str) -> None:
         """Tell a person a line of the result; programs have records."""

@@ -74,26 +74,25 @@ def strict(tmp_path):
         yield Cli(tmp_path, {**environment, "AGCOD_LOG": "info"}), emulator
 
 
-def test_a_thousand_rewards_on_a_real_clock(strict):
+def test_the_accounts_rate_on_a_real_clock(strict):
     """
     Nothing is refused for its rate, from the first receipt to the last.
 
-    On an idle machine it is 94 % of the rate or more, as tests/bulk/test_rate.py holds without a clock;
-    a busy one wakes up late for each slot.
+    On an idle machine it goes at 94 % of the rate or more, as tests/bulk/test_rate.py holds without a
+    clock; a busy one wakes up late for each slot.
     """
     cli, emulator = strict
-    write(cli.folder, 1000)
+    write(cli.folder, 200)
     process = cli.process("bulk", "run", "rewards.csv", "--yes")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["state"] == "issued"
     start = time.perf_counter()
-    rest = [json.loads(process.stdout.readline()) for _ in range(999)]
+    rest = [json.loads(process.stdout.readline()) for _ in range(199)]
     passed = time.perf_counter() - start
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert {receipt["state"] for receipt in rest} == {"issued"}
     # The throttle says so on every refusal for the rate.
     assert "RateChanged" not in err
-    assert emulator.state.spent("Acme1") == sum(number % 7 + 1.25 for number in range(1000))
-    assert 999 / passed >= 9.2, 999 / passed
-    print(f"\n{999 / passed:.3f} rewards a second")
+    assert emulator.state.spent("Acme1") == sum(number % 7 + 1.25 for number in range(200))
+    assert 199 / passed >= 9.0, 199 / passed

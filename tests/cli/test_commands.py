@@ -32,6 +32,7 @@ CASES = {
     "recover": ([], ["--yes"]),
     "funds": ([], []),
     "activity": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
+    "reconcile": ([], []),
     "sign": ([], ["GetAvailableFunds"]),
     "doctor": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "config": ([], []),
@@ -60,7 +61,8 @@ def test_json_lines(cli, name):
     result = cli(*name.split(), *arguments, "--json", terminal=True)
     assert (result.code, result.err) == (0, "")
     assert all(isinstance(record, dict) and record for record in result.records)
-    if name != "recover":
+    if name not in ("recover", "reconcile"):
+        # There may be nothing to recover, and nothing is old enough to be reconciled.
         assert result.records
 
 
