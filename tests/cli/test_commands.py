@@ -32,7 +32,7 @@ CASES = {
     "recover": ([], ["--yes"]),
     "funds": ([], []),
     "activity": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
-    "reconcile": ([], []),
+    "reconcile": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "sign": ([], ["GetAvailableFunds"]),
     "doctor": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "config": ([], []),
