@@ -63,7 +63,8 @@ def test_no_way_out_is_raw(way, as_json):
             shown.table([record], columns=("name", "fix"), empty=EVIL)
             shown.table([], columns=("name",), empty=EVIL)
         case "csv":
-            shown.csv([record], columns=("name", "fix"))
+            with shown.rows(columns=("name", "fix"), empty="", as_csv=True) as show:
+                show(record)
         case "result" | "error":
             getattr(shown, way)(record)
         case _:
@@ -99,7 +100,8 @@ def test_values():
         "25.00", "2026-03-01 12:00:00 UTC", "3", "yes", "-",
     ]  # fmt: skip
     shown, out, _ = output()
-    shown.csv([record], columns=tuple(record))
+    with shown.rows(columns=tuple(record), empty="", as_csv=True) as show:
+        show(record)
     (row,) = csv.DictReader(io.StringIO(out.getvalue()))
     assert row == {
         "amount": "25.00",

@@ -135,7 +135,7 @@ def test_where_loops_have_no_signal_handlers():
 
 def test_a_reader_that_has_gone(cli):
     """`agcod activity | head -1` ends quietly."""
-    with cli.process("activity", "--json", "--since", "2001-01-01") as process:
+    with cli.process("activity", "--json", "--from", "2001-01-01") as process:
         process.stdout.close()
         _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")

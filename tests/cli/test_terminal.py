@@ -74,14 +74,13 @@ def test_a_crash_shows_no_locals(cli):
         [sys.executable, "-c", script, "funds"], env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "in fail" in done.stderr
     assert "RuntimeError" in done.stderr
     assert cli.environ["AGCOD_SECRET_ACCESS_KEY"] not in done.stderr
 
 
 def test_a_terminal_gets_text_and_a_pipe_gets_json(cli):
     """The same command, without a flag."""
-    ended, screen = cli.on_terminal("funds")
+    ended, screen = cli.on_terminal("funds", "--quick")
     assert (ended, screen.splitlines()[0].split()) == (0, ["available", "10000.00"])
     with cli.process("funds") as process:
         out, err = process.communicate(timeout=20)
