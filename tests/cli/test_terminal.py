@@ -81,7 +81,9 @@ def test_a_crash_shows_no_locals(cli):
 def test_a_terminal_gets_text_and_a_pipe_gets_json(cli):
     """The same command, without a flag."""
     ended, screen = cli.on_terminal("funds", "--quick")
-    assert (ended, screen.splitlines()[0].split()) == (0, ["available", "10000.00"])
+    assert ended == 0
+    assert "10000.00" in screen
+    assert "{" not in screen
     with cli.process("funds") as process:
         out, err = process.communicate(timeout=20)
     assert (out[:1], err) == ("{", "")
