@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -86,8 +85,7 @@ async def until_stopped(context: CommandContext, work: Coroutine[Any, Any, R]) -
     finally:
         for task in (working, stopping):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
