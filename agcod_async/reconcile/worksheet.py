@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -169,6 +170,7 @@ class Worksheet:
         self._start, self._end = start, end
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="agcod-reconcile")
+        self._file = ExitStack()
 
     async def note(self, records: Iterable[tuple[CardActivity, Effect]]) -> None:
         """Enter records of the activity."""
@@ -199,23 +201,27 @@ class Worksheet:
         return count
 
     async def __aenter__(self) -> Self:
-        await self._run(self._open)
+        try:
+            await self._run(self._open)
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Whatever is under way ends first: it is the same thread.
-        closing = self._executor.submit(self._close)
-        self._executor.shutdown(wait=False)
-        await asyncio.wrap_future(closing)
+        await self._close()
 
     def _open(self) -> None:
         # Without a name, and private to this connection.
-        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection = self._file.enter_context(closing(sqlite3.connect("", isolation_level=None)))
         self._connection.executescript(_SCHEMA)
         self._connection.execute("BEGIN")
 
-    def _close(self) -> None:
-        self._connection.close()
+    async def _close(self) -> None:
+        # What is under way ends first: it is the same thread. The file goes even if its user is cancelled.
+        closed = asyncio.wrap_future(self._executor.submit(self._file.close))
+        self._executor.shutdown(wait=False)
+        await asyncio.shield(closed)
 
     async def _run(self, work: Callable[[], R]) -> R:
         return await self._loop.run_in_executor(self._executor, work)
