@@ -240,8 +240,8 @@ def _funds_record(context: CommandContext, reading: FundsReading) -> Record:
 
 
 def _tell(context: CommandContext, event: Event) -> None:
-    if isinstance(event, FundsUnreadable):
-        context.output.note(f"{event.operation}: {event.error}, again in {event.retry_in:.0f} s")
+    assert isinstance(event, FundsUnreadable)  # all that a monitor without thresholds has to tell
+    context.output.note(f"{event.operation}: {event.error}, again in {event.retry_in:.0f} s")
 
 
 async def _walk(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import signal
 from dataclasses import replace
@@ -18,6 +19,7 @@ from agcod_async.emulator import Activity, Fault, FaultKind
 from agcod_async.funds import Spending
 from agcod_async.model import CardActivity
 from agcod_async.money import Money
+from tests.cli.world import Result
 
 DAY = timedelta(days=1)
 
@@ -161,6 +163,42 @@ def test_one_ctrl_c_ends_what_only_asks(cli, emulator, arguments):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=4)
     assert (process.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "operation"),
+    [
+        (("funds",), "GetAvailableFunds"),
+        (("funds", "--watch", "--quick"), "GetAvailableFunds"),
+        (("activity",), "GetGiftCardActivityPage"),
+    ],
+)
+def test_ctrl_c_while_the_gateway_is_asked(cli, emulator, arguments, operation):
+    """The answer is not waited for, and nothing is shown as if it had come."""
+    deliver = emulator.deliver
+
+    def pressed(request):
+        if request.operation == operation:
+            os.kill(os.getpid(), signal.SIGINT)
+        return deliver(request)
+
+    emulator.deliver = pressed
+    emulator.faults.arm(Fault(FaultKind.DELAY, operation=operation, seconds=5.0))
+    assert cli(*arguments) == Result(130, "", "")
+
+
+def test_watching_shows_each_reading(cli, emulator):
+    """One line each, as JSON in a pipe, until there is an alert."""
+    deliver, asked = emulator.deliver, []
+
+    def spent(request):
+        asked.append(request)
+        emulator.state.funds["Acme1"] = Decimal(600 - len(asked))
+        return deliver(request)
+
+    emulator.deliver = spent
+    result = cli("funds", "--watch", "--quick", "--every", "1", "--alert-below", "598.50")
+    assert (result.code, [each["available"] for each in result.records]) == (7, ["599.00", "598.00"])
 
 
 def _wait_until(condition, seconds=10.0):

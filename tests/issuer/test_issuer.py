@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 
 import pytest
 
@@ -44,6 +46,20 @@ async def test_an_unknown_outcome_ends_in_one_card(kind, policy):
         assert len(w.live_cards) == 1
         assert w.live_cards[0].gc_id == card.gc_id
         assert card.receipt.generation == (1 if policy == "complete" else 2)
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [(logging.DEBUG, [("sent", "ConnectionLost"), ("issued", "None")]), (logging.INFO, [])],
+)
+async def test_each_step_is_told_to_whoever_listens(caplog, level, told):
+    """The log tells how a reward went from state to state, and costs nothing where nobody reads it."""
+    async with world() as w:
+        caplog.set_level(level, "agcod_async")
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        await w.issuer.issue("order-4711", USD)
+    step = re.compile(r"RewardStep\(reference='order-4711', .* state='(\w+)', .* error='?(\w+)'?\)$")
+    assert [found.groups() for each in caplog.messages if (found := step.match(each))] == told
 
 
 async def test_undo_on_unknown_leaves_nothing_paid():
