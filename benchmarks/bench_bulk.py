@@ -63,11 +63,13 @@ def campaign_of(ledger: Ledger, path: Path) -> Campaign:
     return Campaign(session, ledger, path, max_total=_MOST, in_flight=50)
 
 
-async def begin(ledger: Ledger, path: Path, name: str) -> None:
+async def begin(ledger: Ledger, path: Path, name: str, *, in_full: bool = False) -> None:
     """Measure the way to the first receipt."""
     with Memory() as memory:
         start, cpu = time.perf_counter(), time.process_time()
-        async with campaign_of(ledger, path) as campaign:
+        campaign = campaign_of(ledger, path)
+        await campaign.check(in_full=in_full)
+        async with campaign:
             entered, cpu = time.perf_counter(), time.process_time() - cpu
             await anext(campaign)
             first = time.perf_counter()
@@ -106,6 +108,7 @@ async def measure(rows: int) -> None:
             await begin(ledger, path, "resume, at the beginning")
             await issue(ledger, path, rows // 10)
             await begin(ledger, path, "resume, after a tenth")
+            await begin(ledger, path, "resume, checked in full", in_full=True)
             with Memory() as memory:
                 start = time.perf_counter()
                 count = len([None async for _ in campaign_of(ledger, path).standings()])

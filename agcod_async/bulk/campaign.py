@@ -7,12 +7,12 @@ from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self
 
-from ..errors import AgcodError, ConfigurationError, LedgerError
+from ..errors import AgcodError, CampaignStopped, ConfigurationError, LedgerError
 from ..issuer import Issuer
 from .limits import Limits, stopped
 from .run import Run, issue
 from .source import source_of
-from .survey import Outlook, Standing, Survey
+from .survey import Standing, Survey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..money import Money
     from ..receipts import IssuedGiftCard, Receipt
     from ..session import AgcodSession
+    from .outlook import Outlook
     from .progress import Progress
     from .source import Rewards
 
@@ -39,8 +40,9 @@ class Campaign:
     earlier run settled are not repeated. Leaving the block ends it: what is in flight is waited for, and
     everything else is as it was. Running it again, after whatever end, continues.
 
-    The references are what makes a campaign: nothing else is stored, and one ledger may hold many. What a
-    campaign has planned and not begun is left alone by :meth:`Issuer.recover`.
+    The references are what makes a campaign, and one ledger may hold many. Of a large file the ledger also
+    keeps a note that says how far it is, so that an unchanged one goes on within seconds. What a campaign
+    has planned and not begun is left alone by :meth:`Issuer.recover`.
 
     Args:
         session: where requests go.
@@ -108,25 +110,37 @@ class Campaign:
         self.outlook: Outlook | None = None
         """What :meth:`check` has found."""
 
-    async def check(self) -> Outlook:
+    async def check(self, *, in_full: bool = True) -> Outlook:
         """
         Read and check everything, send nothing, write nothing: a dry run.
 
         A campaign that is entered afterwards goes by it, and reads the rewards no second time.
 
+        Args:
+            in_full:
+                False takes a large file that is byte for byte what an earlier run has checked and planned
+                as that run left it, which takes a moment. Where somebody else has settled some of its
+                rewards since, the counts tell so only when their turn comes.
+
         Raises:
             InvalidRewards, CampaignStopped: as above.
         """
-        self.outlook = await self._limits.check(await self._survey.look())
+        outlook = await self._survey.look(in_full=in_full)
+        try:
+            self.outlook = await self._limits.check(outlook)
+        except CampaignStopped:
+            if not self._survey.is_remembered:
+                raise
+            # What others have issued since needs no funds any more.
+            self.outlook = await self._limits.check(await self._survey.look(in_full=True))
         return self.outlook
 
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        outlook, run = self.outlook, self._run
-        if outlook is None or run is None:
+        if self._run is None:
             raise ConfigurationError("campaign: enter it first, with 'async with'")
-        return run.progress(outlook, self._limits.funds)
+        return self._run.progress(self._survey.outlook, self._limits.funds)
 
     def stop(self) -> None:
         """Begin nothing more; what is in flight still comes, and then CampaignStopped."""
@@ -136,7 +150,7 @@ class Campaign:
     async def standings(self) -> AsyncGenerator[Standing, None]:
         """Return every reward beside its entry, in their order, without asking the service."""
         if not self._survey.is_done:
-            await self._survey.look()
+            await self._survey.look(in_full=True)
         async with aclosing(self._survey.standings()) as standings:
             async for standing in standings:
                 yield standing
@@ -179,9 +193,9 @@ class Campaign:
     async def __aenter__(self) -> Self:
         if self._run is not None:
             raise ConfigurationError("campaign: it was run already; make a new one to run it again")
-        outlook = self.outlook or await self.check()
-        if outlook.states.get("new"):
-            await self._plan()
+        if self.outlook is None:
+            await self.check(in_full=False)
+        await self._plan()
         self._run = Run(
             self._issuer, self._survey, self._limits, budget=self._budget, in_flight=self._in_flight
         )
@@ -191,6 +205,7 @@ class Campaign:
         async with aclosing(self._survey.new_rewards()) as chunks:
             async for intents in chunks:
                 await self._ledger.plan(intents, payer=self._issuer.payer, due_in=_NOT_DUE)
+        await self._survey.planned()
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..errors import StopReason
     from ..ledger import State
     from ..session import AgcodSession
-    from .survey import Outlook
+    from .outlook import Outlook
 
 # Refusals that every further reward would meet as well (Incentives API, "Error codes").
 _OF_THE_ACCOUNT = frozenset(

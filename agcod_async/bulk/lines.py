@@ -28,21 +28,30 @@ class Lines:
     Iterates over the lines of *file*, without their ends.
 
     A line that cannot be text is noted, and comes as an empty one, so that the count of lines stays right.
+
+    Args:
+        block: bytes and lines to be passed over: the :attr:`block` of an earlier iteration.
     """
 
-    def __init__(self, file: BinaryIO, problems: Problems) -> None:
+    def __init__(self, file: BinaryIO, problems: Problems, block: tuple[int, int] = (0, 0)) -> None:
         self._file = file
         self._problems = problems
-        self._number = 0
+        self.block = block
+        """How many bytes and lines are before those that are in hand."""
+        self._number = block[1]
 
     def __iter__(self) -> Iterator[str]:
+        start, _ = self.block
+        self._file.seek(start)
         rest = self._file.read(_BLOCK)
-        for start, reason in _FOREIGN.items():
-            if rest.startswith(start):
-                self._problems.note(1, None, reason)
-                return
-        rest = rest.removeprefix(_BOM)
+        if start == 0:
+            for sign, reason in _FOREIGN.items():
+                if rest.startswith(sign):
+                    self._problems.note(1, None, reason)
+                    return
+            rest = rest.removeprefix(_BOM)
         while rest:
+            self.block = self._file.tell() - len(rest), self._number
             whole, end, rest = rest.rpartition(b"\n")
             if end:
                 yield from self._decoded(whole)

@@ -23,6 +23,11 @@ class Problems:
         if len(self.first) < KEPT:
             self.first.append(Problem(line, column, reason))
 
+    def take(self, others: Problems) -> None:
+        """Add those that were noted elsewhere."""
+        self.first += others.first[: KEPT - len(self.first)]
+        self.count += others.count
+
     def check(self, name: str) -> None:
         """
         Go on only if there is none.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .columns import AMOUNT, FIELDS, field_of, places_of, shown, unknown_column
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from .columns import Cells
@@ -23,66 +23,80 @@ if TYPE_CHECKING:
 _SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 
-def table(
+class Header(NamedTuple):
+    """What the first line of a table says about the others."""
+
+    number: int
+    """Of its own line."""
+    width: int
+    pick: Callable[[Sequence[str]], Cells]
+    is_padded: bool
+    """Whether a row needs an empty cell more, for the columns that are not there."""
+
+
+def header_of(
     lines: Iterable[str], separator: str, ignored: Collection[str], problems: Problems
-) -> Iterator[Record]:
-    """Return the rows below the header of a table, one a line."""
-    rows = _rows(lines, separator, problems)
-    number, names = next(rows, (1, []))
+) -> Header | None:
+    """Return the header of a table, or note what is wrong with it."""
+    number, names = next(_rows(lines, 0, separator, problems), (1, []))
     if not names:
         if not problems.count:
             problems.note(1, None, "the file is empty")
-        return
+        return None
     try:
         places = places_of([name.strip() for name in names], ignored)
     except ConfigurationError as wrong:
         problems.note(number, None, wrong.message + _other_separator(names, separator))
-        return
+        return None
     pick = itemgetter(*(-1 if place is None else place for place in places))
-    width, is_padded = len(names), None in places
-    before = number
-    for number, cells in rows:
+    return Header(number, len(names), pick, None in places)
+
+
+def table(
+    lines: Iterable[str], before: int, separator: str, header: Header, problems: Problems
+) -> Iterator[Record]:
+    """Return the rows of a table, one a line; *before* is how many lines are before *lines*."""
+    _, width, pick, is_padded = header
+    for number, cells in _rows(lines, before, separator, problems):
         if len(cells) != width:
             problems.note(number, None, f"{len(cells)} cells, and the header has {width}")
             continue
         if is_padded:
             cells.append("")
         yield number, pick(cells)
-    if number == before and not problems.count:
-        problems.note(number, None, "there is nothing below the header")
 
 
-def objects(lines: Iterable[str], ignored: Collection[str], problems: Problems) -> Iterator[Record]:
+def objects(
+    lines: Iterable[str], before: int, ignored: Collection[str], problems: Problems
+) -> Iterator[Record]:
     """Return the objects of JSON lines, one a line; the wire's nested ``value`` is understood."""
-    is_empty = True
-    for number, text in enumerate(lines, 1):
+    for number, text in enumerate(lines, before + 1):
         if not text or text.isspace():
             continue
-        is_empty = False
         try:
             yield number, _cells(_object(text), ignored)
         except ConfigurationError as wrong:
             problems.note(number, None, wrong.message)
-    if is_empty and not problems.count:
-        problems.note(1, None, "the file is empty")
 
 
-def _rows(lines: Iterable[str], separator: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    lines: Iterable[str], before: int, separator: str, problems: Problems
+) -> Iterator[tuple[int, list[str]]]:
     """Return rows that are not blank, each with the number of its line."""
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     while True:
-        before = reader.line_num
+        number = before + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as wrong:
-            problems.note(before + 1, None, _explained(wrong))
+            problems.note(number, None, _explained(wrong))
             continue
-        if reader.line_num > before + 1:
-            problems.note(before + 1, None, "a quotation mark is opened and not closed in this line")
+        if before + reader.line_num > number:
+            problems.note(number, None, "a quotation mark is opened and not closed in this line")
         elif any(cells):
-            yield reader.line_num, cells
+            yield number, cells
 
 
 def _explained(wrong: csv.Error) -> str:

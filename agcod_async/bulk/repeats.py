@@ -25,11 +25,14 @@ class Repeats:
 
     Hashes are collected first; only references whose hash occurs twice are compared, when the rewards are
     read again.
+
+    Args:
+        lines: those that are known to repeat an earlier one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Iterable[int] = ()) -> None:
         self._hashes = array("q")
-        self._lines = array("q")
+        self._lines = array("q", lines)
 
     def collect(self, intents: Iterable[Intent]) -> None:
         """Note the references of a chunk."""
@@ -69,6 +72,11 @@ class Repeats:
         """Put the lines in order, once all are found."""
         self._lines = array("q", sorted(self._lines))
 
+    @property
+    def lines(self) -> list[int]:
+        """The lines that repeat an earlier one."""
+        return self._lines.tolist()
+
     def __len__(self) -> int:
         return len(self._lines)
 
@@ -77,7 +85,7 @@ class Repeats:
         if not self._lines:
             return chunk
         left = [pair for pair in zip(chunk.lines, chunk.intents, strict=True) if not self._holds(pair[0])]
-        return Chunk([line for line, _ in left], [intent for _, intent in left])
+        return Chunk([line for line, _ in left], [intent for _, intent in left], chunk.mark)
 
     def _holds(self, line: int) -> bool:
         place = bisect_left(self._lines, line)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..ledger import Intent
     from ..receipts import IssuedGiftCard, Receipt
     from .limits import Limits
-    from .survey import Outlook, Survey
+    from .outlook import Outlook
+    from .survey import Survey
 
 STEP = 10.0
 """Seconds for which a reward is driven before it is looked at again."""
@@ -128,7 +129,7 @@ class Run:
         before = Counter(outlook.states) - Counter(outlook.to_do)
         states = Counter(self._meter.states)
         rate = self._meter.rate
-        remaining = 0 if self._is_read else sum(outlook.to_do.values()) - self._begun
+        remaining = 0 if self._is_read else max(0, sum(outlook.to_do.values()) - self._begun)
         in_flight = self._begun - states.total()
         left = remaining + in_flight
         return Progress(

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
+from .._version import __version__
 from ..errors import ConfigurationError
 from ..ledger import Intent
 from ..ledger.planning import checked_intents
 from .columns import KNOWN_CURRENCIES, Rows
 from .lines import Lines
-from .records import objects, table
+from .problems import Problems
+from .records import header_of, objects, table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Generator
+    from collections.abc import AsyncGenerator, Collection, Generator, Sequence
+    from io import BufferedReader
 
     from ..ledger import Payer
-    from .problems import Problems
+    from .records import Header
 
 Format = Literal["csv", "tsv", "jsonl"]
 
@@ -34,12 +39,40 @@ _FORMATS: dict[str, Format] = {
 }  # fmt: skip
 
 
+LARGE = 2**20
+"""Bytes from which on a file is worth remembering; a smaller one is read again in a moment."""
+
+
+class Mark(NamedTuple):
+    """Where a chunk begins."""
+
+    offset: int
+    """A place before it, in bytes."""
+    lines: int
+    """How many lines are before that place."""
+    after: int
+    """The number of the last line that is not in the chunk."""
+
+
+START = Mark(0, 0, 0)
+
+
+class Fingerprint(NamedTuple):
+    """Tells whether rewards are what they were."""
+
+    name: str
+    """Of where they are."""
+    digest: str
+    """Of everything that decides what they are, and whether they are in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rewards, each with the number of its line."""
 
     lines: list[int]
     intents: list[Intent]
+    mark: Mark = START
 
 
 class Source(Protocol):
@@ -51,13 +84,22 @@ class Source(Protocol):
         ...
 
     def chunks(
-        self, payer: Payer, currencies: Collection[str], problems: Problems
+        self,
+        payer: Payer,
+        currencies: Collection[str],
+        problems: Problems,
+        at: Sequence[Mark] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """
         Return the rewards from the first to the last, and note what is wrong with them.
 
-        *currencies* are those of the payer's endpoint, where they are known.
+        *currencies* are those of the payer's endpoint, where they are known; *at* asks for those chunks
+        only, in that order.
         """
+        ...
+
+    async def fingerprint(self, *rules: object) -> Fingerprint | None:
+        """Return what tells later whether rewards and *rules* are still the same, where that pays."""
         ...
 
 
@@ -110,37 +152,84 @@ class RewardFile:
         payer: Payer,  # noqa: ARG002  (what is read here needs no second look)
         currencies: Collection[str],
         problems: Problems,
+        at: Sequence[Mark] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
-        """Read it from the first line to the last."""
+        """Read it from the first line to the last, or some chunks of it."""
         loop = asyncio.get_running_loop()
         known = (frozenset(currencies) or KNOWN_CURRENCIES) | self._more
-        chunks = self._read(Rows(known, problems), problems)
+        chunks = self._read(Rows(known, problems), problems, at)
         try:
             while (chunk := await loop.run_in_executor(None, next, chunks, None)) is not None:
                 yield chunk
         finally:
             chunks.close()
 
-    def _read(self, rows: Rows, problems: Problems) -> Generator[Chunk, None, None]:
+    async def fingerprint(self, *rules: object) -> Fingerprint | None:
+        """Return the digest of a large file, and of the rules by which it is read."""
+        own = (__version__, CHUNK, self.format, sorted(self._ignored), sorted(self._more))
+        return await asyncio.get_running_loop().run_in_executor(None, self._digest, repr((own, rules)))
+
+    def _digest(self, rules: str) -> Fingerprint | None:
+        with self._opened() as file:
+            if os.fstat(file.fileno()).st_size < LARGE:
+                return None
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        name = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()
+        return Fingerprint(name, hashlib.sha256(f"{rules} {content}".encode()).hexdigest())
+
+    def _read(
+        self, rows: Rows, problems: Problems, at: Sequence[Mark] | None
+    ) -> Generator[Chunk, None, None]:
+        with self._opened() as file:
+            header, first = None, START
+            if self.format != "jsonl":
+                # What is wrong with other lines is noted when their turn comes.
+                wrong = Problems()
+                header = header_of(Lines(file, wrong), self._separator, self._ignored, wrong)
+                if header is None:
+                    problems.take(wrong)
+                    return
+                first = Mark(0, 0, header.number)
+            for mark in (first,) if at is None else at:
+                chunks = self._chunks_from(mark, file, header, rows, problems)
+                yield from chunks if at is None else islice(chunks, 1)
+
+    def _chunks_from(
+        self, mark: Mark, file: BufferedReader, header: Header | None, rows: Rows, problems: Problems
+    ) -> Generator[Chunk, None, None]:
+        lines = Lines(file, problems, mark[:2])
+        if header is None:
+            records = objects(lines, mark.lines, self._ignored, problems)
+        else:
+            records = table(lines, mark.lines, self._separator, header, problems)
+        records = dropwhile(lambda record: record[0] <= mark.after, records)
+        is_empty = True
+        while some := list(islice(records, CHUNK)):
+            is_empty = False
+            self._check_unchanged(os.fstat(file.fileno()))
+            chunk = Chunk([], [], mark)
+            for line, cells in some:
+                intent = rows.intent(line, cells)
+                if intent is not None:
+                    chunk.lines.append(line)
+                    chunk.intents.append(intent)
+            mark = Mark(*lines.block, some[-1][0])
+            yield chunk
+        if is_empty and not problems.count:
+            what = "the file is empty" if header is None else "there is nothing below the header"
+            problems.note(max(1, mark.after), None, what)
+
+    @property
+    def _separator(self) -> str:
+        return "," if self.format == "csv" else "\t"
+
+    @contextmanager
+    def _opened(self) -> Generator[BufferedReader]:
         try:
             # Before it is opened: a pipe would wait there for somebody to write.
             self._check_unchanged(self.path.stat())
             with self.path.open("rb") as file:
-                lines = Lines(file, problems)
-                if self.format == "jsonl":
-                    records = objects(lines, self._ignored, problems)
-                else:
-                    separator = "," if self.format == "csv" else "\t"
-                    records = table(lines, separator, self._ignored, problems)
-                while some := list(islice(records, CHUNK)):
-                    self._check_unchanged(os.fstat(file.fileno()))
-                    chunk = Chunk([], [])
-                    for line, cells in some:
-                        intent = rows.intent(line, cells)
-                        if intent is not None:
-                            chunk.lines.append(line)
-                            chunk.intents.append(intent)
-                    yield chunk
+                yield file
         except OSError as wrong:
             raise ConfigurationError(f"{self.name}: {wrong.strerror or wrong}") from wrong
 
@@ -164,12 +253,20 @@ class RewardList:
         self._intents = intents
 
     async def chunks(
-        self, payer: Payer, currencies: Collection[str], problems: Problems
+        self,
+        payer: Payer,
+        currencies: Collection[str],
+        problems: Problems,
+        at: Sequence[Mark] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """Take them from the first to the last."""
+        wanted = None if at is None else set(at)
         numbered = enumerate(self._intents, 1)
+        mark = START
         while some := list(islice(numbered, CHUNK)):
-            chunk = Chunk([], [])
+            chunk, mark = Chunk([], [], mark), Mark(0, 0, some[-1][0])
+            if wanted is not None and chunk.mark not in wanted:
+                continue
             for number, intent in some:
                 try:
                     chunk.intents.append(_checked(intent, payer, currencies))
@@ -177,6 +274,10 @@ class RewardList:
                 except ConfigurationError as wrong:
                     problems.note(number, None, wrong.message)
             yield chunk
+
+    async def fingerprint(self, *rules: object) -> Fingerprint | None:  # noqa: ARG002
+        """They are in memory, or wherever: nothing tells whether they are the same."""
+        return None
 
 
 def _checked(intent: Intent, payer: Payer, currencies: Collection[str]) -> Intent:

@@ -1,27 +1,26 @@
-"""What a campaign is made of, and how it stands in the ledger: read before anything is sent."""
+"""Reads the rewards of a campaign, and finds out how they stand in the ledger: before anything is sent."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from contextlib import aclosing
-from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigurationError
 from ..issuer import Ceilings
-from ..ledger import Entry, Intent, State
-from ..money import Money
+from ..ledger import Entry, Intent
+from .memory import Memory
+from .outlook import Part, Tally, is_open, outlook
 from .problems import Problems
 from .repeats import Repeats
 from .source import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 
-    from ..ledger import Glance, Goal, Ledger, Payer
-    from .source import Source
+    from ..ledger import Ledger, Payer
+    from ..money import Money
+    from .outlook import Outlook
+    from .source import Mark, Source
 
 _LOOKED_UP_AT_ONCE = 1_000
 
@@ -32,39 +31,6 @@ class Standing(NamedTuple):
     line: int
     intent: Intent
     entry: Entry | None
-
-
-class Outlook(Struct, frozen=True, kw_only=True):
-    """What a campaign would do."""
-
-    rewards: int
-    repeats: int
-    """Lines that say what an earlier line said already; they count once."""
-    states: dict[State | Literal["new"], int]
-    """How many rewards are in which state; ``new`` are those that the ledger does not know."""
-    total: list[Money]
-    """Of all rewards, by currency."""
-    to_send: list[Money]
-    """Of those that have not left yet and will, by currency: what the funds must cover."""
-    to_do: dict[State | Literal["new"], int]
-    """How many of them this run would begin, or continue."""
-    funds: Money | None = None
-    """None in the sandbox, which never tells, and where it was not asked."""
-    key_days_left: int | None = None
-    """Days until the key has to be replaced, where its age is known."""
-
-
-def is_open(state: State, goal: Goal, *, retry_refused: bool) -> bool:
-    """Whether a campaign has something to do for an entry."""
-    match state:
-        case "planned" | "sent":
-            return True
-        case "refused":
-            return retry_refused
-        case "reversing" | "reversed":
-            return goal == "replace"
-        case _:
-            return False
 
 
 class Survey:
@@ -95,89 +61,155 @@ class Survey:
         self._ceilings = Ceilings(ceiling, None)
         self.is_done = False
         """Whether everything was read and found in order."""
+        self.is_remembered = False
+        """Whether an earlier run had done so, and it was not repeated."""
+        self._memory: Memory | None = None
         self._repeats = Repeats()
-        self._has_new: list[bool] = []
-        """For each chunk: whether the ledger did not know all of it."""
-        self._has_open: list[bool] = []
-        """For each chunk: whether there is something to do for it."""
+        self._parts: list[Part] = []
+        self._outlook: Outlook | None = None
 
-    async def look(self) -> Outlook:
+    async def look(self, *, in_full: bool) -> Outlook:
         """
         Read all rewards, and find out how they stand.
+
+        Unless *in_full*, what an earlier run has found out about the very same rewards is taken as it is.
 
         Raises:
             InvalidRewards: something is wrong with them, or a reference stands for something else already.
         """
-        problems = Problems()
-        self._repeats = Repeats()
-        tally = Tally()
-        async for _, chunk in self._chunks(problems):
-            self._repeats.collect(chunk.intents)
-            await self._count(chunk, tally, problems)
-        problems.check(self._source.name)
-        if await self._find_repeats(problems):
-            problems.check(self._source.name)
-            tally = Tally()
-            async for _, chunk in self._chunks(problems):
-                await self._count(self._repeats.without(chunk), tally, problems)
-        self._has_new, self._has_open = tally.has_new, tally.has_open
+        # Taken first: what changes after it is looked at anew by the next run.
+        fingerprint = await self._source.fingerprint(self._payer, sorted(self._currencies), self._ceiling)
+        self._memory = fingerprint and Memory(self._ledger, fingerprint, self._part)
+        self.is_remembered = not in_full and self._memory is not None and await self._recall(self._memory)
+        if not self.is_remembered:
+            await self._look_at_all()
+        self._outlook = None
         self.is_done = True
-        return tally.outlook(len(self._repeats))
+        return self.outlook
+
+    @property
+    def outlook(self) -> Outlook:
+        """How the rewards stood before this run began them, as far as is known by now."""
+        if self._outlook is None:
+            self._outlook = outlook(self._parts, len(self._repeats), retry_refused=self._retry_refused)
+        return self._outlook
 
     async def new_rewards(self) -> AsyncGenerator[list[Intent], None]:
         """Return the rewards that are to be planned, in chunks; some are known already."""
-        async for number, chunk in self._again():
-            if self._has_new[number]:
-                yield chunk.intents
+        marks = [part.mark for part in self._parts if part.has_new]
+        async for chunk in self._again(marks):
+            yield chunk.intents
+
+    async def planned(self) -> None:
+        """Take all rewards as planned, and remember them."""
+        if self.is_remembered:
+            return
+        for group in (group for part in self._parts for group in part.groups):
+            if group.state == "new":
+                group.state = "planned"
+        self._outlook = None
+        if self._memory is not None:
+            await self._memory.keep(self._repeats.lines, [*self._parts])
 
     async def open_rewards(self) -> AsyncGenerator[list[Intent], None]:
         """Return, some at a time, what there is to be done by now."""
-        async for number, chunk in self._again():
-            if self._has_open[number]:
-                for some in _slices(chunk):
-                    seen = await self._ledger.look(some.intents, payer=self._payer)
-                    pairs = zip(some.intents, seen, strict=True)
-                    yield [intent for intent, glance in pairs if self._is_open(intent, glance)]
+        order = [*range(len(self._parts))]
+        is_over = [not part.is_open(retry_refused=self._retry_refused) for part in self._parts]
+        if self.is_remembered:
+            # What is only remembered as done is looked at in the end: somebody may have reopened it.
+            order.sort(key=is_over.__getitem__)
+        else:
+            order = [number for number in order if not is_over[number]]
+        numbers = iter(order)
+        async for chunk in self._again([self._parts[number].mark for number in order]):
+            number = next(numbers)
+            tally = Tally()
+            for some in _slices(chunk):
+                if intents := await self._open(some, tally):
+                    if self._memory is not None:
+                        await self._memory.begin(number)
+                    yield intents
+            self._parts[number], self._outlook = Part(chunk.mark, tally.groups), None
 
     async def standings(self) -> AsyncGenerator[Standing, None]:
         """Return every reward beside its entry, in the order of the lines."""
-        async for _, chunk in self._again():
+        async for chunk in self._again([part.mark for part in self._parts]):
             for some in _slices(chunk):
                 found = await self._ledger.find([intent.reference for intent in some.intents])
                 for line, intent in zip(some.lines, some.intents, strict=True):
                     yield Standing(line, intent, found.get(intent.reference))
 
-    async def _again(self) -> AsyncGenerator[tuple[int, Chunk], None]:
-        """Read the rewards once more, without repeats. What is wrong now was right before."""
-        problems = Problems()
-        async for number, chunk in self._chunks(problems):
-            problems.check(self._source.name)
-            yield number, self._repeats.without(chunk)
+    async def _recall(self, memory: Memory) -> bool:
+        note = await memory.recall()
+        if note is None:
+            return False
+        self._repeats = Repeats(note.repeats)
+        self._parts = await memory.look_again()
+        return True
 
-    async def _chunks(self, problems: Problems) -> AsyncGenerator[tuple[int, Chunk], None]:
-        number = 0
+    async def _look_at_all(self) -> None:
+        problems = Problems()
+        self._repeats, self._parts = Repeats(), []
+        async for chunk in self._chunks(problems):
+            self._repeats.collect(chunk.intents)
+            self._parts.append(await self._count(chunk, problems))
+        problems.check(self._source.name)
+        if await self._find_repeats(problems):
+            problems.check(self._source.name)
+            self._parts = [
+                await self._count(self._repeats.without(chunk), problems)
+                async for chunk in self._chunks(problems)
+            ]
+
+    async def _again(self, marks: Sequence[Mark]) -> AsyncGenerator[Chunk, None]:
+        """Read the chunks at *marks* once more, without repeats. What is wrong now was right before."""
+        problems = Problems()
+        async with aclosing(self._source.chunks(self._payer, self._currencies, problems, marks)) as chunks:
+            for _ in marks:
+                chunk = await anext(chunks, None)
+                problems.check(self._source.name)
+                if chunk is None:
+                    raise ConfigurationError(
+                        f"{self._source.name}: it has changed since it was checked: begin again"
+                    )
+                yield self._repeats.without(chunk)
+
+    async def _chunks(self, problems: Problems) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._source.chunks(self._payer, self._currencies, problems)) as chunks:
             async for chunk in chunks:
-                yield number, chunk
-                number += 1
+                yield chunk
 
-    async def _count(self, chunk: Chunk, tally: Tally, problems: Problems) -> None:
+    async def _count(self, chunk: Chunk, problems: Problems) -> Part:
+        tally = Tally()
         seen = await self._ledger.look(chunk.intents, payer=self._payer)
-        has_new = has_open = False
         for line, intent, glance in zip(chunk.lines, chunk.intents, seen, strict=True):
             if self._ceiling is not None and (reason := self._too_much(intent)):
                 problems.note(line, "amount", reason)
-            if glance is None:
-                has_new = has_open = True
-                tally.count("new", intent.value, is_open=True)
-                continue
-            if glance.disagreement:
+            if glance is not None and glance.disagreement:
                 problems.note(line, "reference", glance.disagreement)
-            to_do = is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
-            has_open = has_open or to_do
-            tally.count(glance.state, intent.value, is_open=to_do)
-        tally.has_new.append(has_new)
-        tally.has_open.append(has_open)
+            tally.count(glance, intent.value)
+        return Part(chunk.mark, tally.groups)
+
+    async def _part(self, mark: Mark) -> Part:
+        """Look at one chunk again."""
+        async with aclosing(self._again([mark])) as chunks:
+            return await self._count(await anext(chunks), Problems())
+
+    async def _open(self, chunk: Chunk, tally: Tally) -> list[Intent]:
+        """Count a chunk, and return what there is to be done for it."""
+        seen = await self._ledger.look(chunk.intents, payer=self._payer)
+        intents: list[Intent] = []
+        for intent, glance in zip(chunk.intents, seen, strict=True):
+            if glance is None or glance.disagreement:
+                if self._memory is not None:
+                    await self._memory.forget()
+                raise ConfigurationError(
+                    f"{self._source.name}: {intent.reference!r} was not so when it was checked: begin again"
+                )
+            tally.count(glance, intent.value)
+            if is_open(glance.state, glance.goal, retry_refused=self._retry_refused):
+                intents.append(intent)
+        return intents
 
     def _too_much(self, intent: Intent) -> str | None:
         try:
@@ -189,54 +221,10 @@ class Survey:
     async def _find_repeats(self, problems: Problems) -> bool:
         for suspects in self._repeats.suspects():
             first: dict[str, tuple[int, Intent]] = {}
-            async for _, chunk in self._chunks(problems):
+            async for chunk in self._chunks(problems):
                 self._repeats.compare(chunk, suspects, first, problems)
         self._repeats.settle()
         return len(self._repeats) > 0
-
-    def _is_open(self, intent: Intent, glance: Glance | None) -> bool:
-        if glance is None or glance.disagreement:
-            raise ConfigurationError(
-                f"{self._source.name}: {intent.reference!r} was not so when it was checked: begin again"
-            )
-        return is_open(glance.state, glance.goal, retry_refused=self._retry_refused)
-
-
-class Tally:
-    """Counts and sums, and which chunks there is something to do for."""
-
-    def __init__(self) -> None:
-        self.has_new: list[bool] = []
-        self.has_open: list[bool] = []
-        self._states: Counter[State | Literal["new"]] = Counter()
-        self._total: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self._to_send: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self._to_do: Counter[State | Literal["new"]] = Counter()
-
-    def count(self, state: State | Literal["new"], value: Money, *, is_open: bool) -> None:
-        """Count one reward."""
-        self._states[state] += 1
-        self._total[value.currency_code] += value.amount
-        if is_open:
-            self._to_do[state] += 1
-            if state not in ("sent", "reversing"):
-                # What has left may be paid for already.
-                self._to_send[value.currency_code] += value.amount
-
-    def outlook(self, repeats: int) -> Outlook:
-        """Return what was counted."""
-        return Outlook(
-            rewards=self._states.total(),
-            repeats=repeats,
-            states=dict(self._states),
-            total=_sums(self._total),
-            to_send=_sums(self._to_send),
-            to_do=dict(self._to_do),
-        )
-
-
-def _sums(sums: Mapping[str, Decimal]) -> list[Money]:
-    return [Money(amount, currency) for currency, amount in sorted(sums.items())]
 
 
 def _slices(chunk: Chunk) -> Iterator[Chunk]:

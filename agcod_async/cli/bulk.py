@@ -113,7 +113,7 @@ def _issuing(name: str, text: str, examples: Sequence[str], *, retry_refused: bo
             budget=wait,
         )
         if dry_run:
-            outlook = await _checked(context, campaign)
+            outlook = await _checked(context, campaign, in_full=True)
             context.output.result(_outlook_record(file, outlook))
             return ExitCode.OK
         return await _carry_out(context, campaign, file, results, codes_to)
@@ -229,7 +229,7 @@ async def _carry_out(
         # Opened before anything is spent.
         codes = None if codes_to is None else stack.enter_context(CodeFile(folder / codes_to))
         written = None if results is None else stack.enter_context(ResultFile(folder / results))
-        outlook = await _checked(context, campaign)
+        outlook = await _checked(context, campaign, in_full=False)
         if outlook.to_send:
             context.confirm("Issue rewards", _outlook_record(file, outlook), total=_sum(outlook.to_send))
         stopped = await _issue(context, campaign, outlook)
@@ -245,11 +245,11 @@ async def _carry_out(
     return _exit_code_of(campaign.progress)
 
 
-async def _checked(context: CommandContext, campaign: Campaign) -> Outlook:
+async def _checked(context: CommandContext, campaign: Campaign, *, in_full: bool) -> Outlook:
     """Check a campaign; all its bad lines are shown, and not only what fits into a message."""
     try:
         with context.output.progress("Checking", total=None):
-            return await campaign.check()
+            return await campaign.check(in_full=in_full)
     except InvalidRewards as wrong:
         _show_problems(context, wrong)
         raise

@@ -150,6 +150,18 @@ class Ledger(Protocol):
         """
         ...
 
+    async def note(self, name: str) -> str | None:
+        """Return what was noted under *name*."""
+        ...
+
+    async def take_note(self, name: str, note: str | None) -> None:
+        """
+        Remember *note* under *name*, in the place of the one before; None forgets it.
+
+        For what saves work: nothing that decides about money may depend on a note.
+        """
+        ...
+
     async def __aenter__(self) -> Self:
         """Open it."""
         ...

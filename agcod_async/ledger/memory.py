@@ -41,6 +41,7 @@ class MemoryLedger:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._history: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._notes: dict[str, str] = {}
 
     async def plan(self, intents: Iterable[Intent], *, payer: Payer, due_in: float = 0.0) -> list[Entry]:
         """Note what is to be issued."""
@@ -135,6 +136,19 @@ class MemoryLedger:
             entry = self._entries[reference]
             if (not states or entry.state in states) and payer in (None, entry.payer):
                 yield entry
+
+    async def note(self, name: str) -> str | None:
+        """Return a note."""
+        await asyncio.sleep(0)
+        return self._notes.get(name)
+
+    async def take_note(self, name: str, note: str | None) -> None:
+        """Remember a note."""
+        await asyncio.sleep(0)
+        if note is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = note
 
     async def __aenter__(self) -> Self:
         return self

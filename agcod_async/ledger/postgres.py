@@ -178,6 +178,14 @@ class PostgresLedger:
                 yield entry
             after = page[-1].reference
 
+    async def note(self, name: str) -> str | None:
+        """Return a note."""
+        return await self._run(partial(tables.note, name=name))
+
+    async def take_note(self, name: str, note: str | None) -> None:
+        """Remember a note."""
+        await self._run(partial(tables.take_note, name=name, note=note))
+
     async def __aenter__(self) -> Self:
         if self._pool is not None:
             raise ConfigurationError("this ledger is open already")

@@ -221,6 +221,25 @@ async def summary(connection: Connection, *, payer: Payer | None) -> list[Total]
     return [total(*row) for row in sorted(tuple(row) for row in rows)]
 
 
+async def note(connection: Connection, *, name: str) -> str | None:
+    """Return a note."""
+    text: str | None = await connection.fetchval("SELECT note FROM agcod_notes WHERE name = $1", name)
+    return text
+
+
+async def take_note(connection: Connection, *, name: str, note: str | None) -> None:
+    """Remember a note, or forget it."""
+    if note is None:
+        await connection.execute("DELETE FROM agcod_notes WHERE name = $1", name)
+    else:
+        await connection.execute(
+            "INSERT INTO agcod_notes (name, note) VALUES ($1, $2) "
+            "ON CONFLICT (name) DO UPDATE SET note = excluded.note",
+            name,
+            note,
+        )
+
+
 async def migrate(connection: Connection) -> None:
     """Bring the tables up to date. Where they are, nothing is touched: no right to create is needed."""
     newest = migrations("postgres")[-1].number

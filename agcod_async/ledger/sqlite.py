@@ -176,6 +176,14 @@ class SQLiteLedger:
                 yield entry
             after = page[-1].reference
 
+    async def note(self, name: str) -> str | None:
+        """Return a note."""
+        return await self._read(partial(_note, name=name))
+
+    async def take_note(self, name: str, note: str | None) -> None:
+        """Remember a note."""
+        await self._write(partial(_take_note, name=name, note=note))
+
     async def __aenter__(self) -> Self:
         if self._batches is not None:
             raise ConfigurationError("this ledger is open already")
@@ -375,6 +383,18 @@ def _summary(connection: sqlite3.Connection, *, payer: Payer | None) -> list[Tot
         counts[partner_id, endpoint, state, currency] += count
         sums[partner_id, endpoint, state, currency] += count * Decimal(amount)
     return [total(*key, counts[key], amount) for key, amount in sorted(sums.items())]
+
+
+def _note(connection: sqlite3.Connection, *, name: str) -> str | None:
+    rows: list[tuple[str]] = connection.execute("SELECT note FROM notes WHERE name = ?", (name,)).fetchall()
+    return rows[0][0] if rows else None
+
+
+def _take_note(connection: sqlite3.Connection, *, name: str, note: str | None) -> None:
+    if note is None:
+        connection.execute("DELETE FROM notes WHERE name = ?", (name,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO notes (name, note) VALUES (?, ?)", (name, note))
 
 
 def _paid_by(payer: Payer | None) -> tuple[str, tuple[str, ...]]:

@@ -239,6 +239,16 @@ async def test_what_was_not_checked_is_not_issued(world):
     assert await world.entry("order-0010") is None
 
 
+async def test_a_list_that_shrinks_is_not_gone_on_with(world):
+    """What was confirmed is not there any more: somebody has to look at it again."""
+    rewards = orders(10)
+    async with campaign_of(world, rewards) as campaign:
+        rewards.clear()
+        with pytest.raises(ConfigurationError, match="it has changed since it was checked: begin again"):
+            await taken(campaign)
+    assert spent(world) == 0
+
+
 async def test_only_chunks_with_something_new_are_planned(world, monkeypatch):
     """A million rows that are known are not planned again; those that are settled are not looked up again."""
     monkeypatch.setattr("agcod_async.bulk.source.CHUNK", 10)

@@ -576,3 +576,16 @@ async def test_a_look_tells_what_a_plan_would_meet(ledger):
 async def send(ledger, intent):
     _, is_mine = await ledger.begin(intent, payer=PAYER, owner="me", lease=60.0)
     assert is_mine
+
+
+async def test_notes_are_kept_replaced_and_forgotten(ledger):
+    """Whoever continues a large campaign finds how far it was; a note is no entry."""
+    assert await ledger.note("campaign 1") is None
+    for text in ("{}", "größer " * 10_000):
+        await ledger.take_note("campaign 1", text)
+        await ledger.take_note("campaign 2", "another")
+        assert await ledger.note("campaign 1") == text
+    await ledger.take_note("campaign 1", None)
+    await ledger.take_note("campaign 1", None)
+    assert (await ledger.note("campaign 1"), await ledger.note("campaign 2")) == (None, "another")
+    assert await ledger.summary() == []

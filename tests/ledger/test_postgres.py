@@ -10,7 +10,7 @@ import pytest
 
 from agcod_async import ConfigurationError, LedgerError, Money, StaleEntry
 from agcod_async.ledger import Intent, states
-from agcod_async.ledger.schema import schema
+from agcod_async.ledger.schema import migrations, schema
 from tests.ledger.world import PAYER
 
 asyncpg = pytest.importorskip("asyncpg")
@@ -319,6 +319,15 @@ async def test_tables_may_be_made_by_hand(postgres_dsn):
         await connection.execute(schema("postgres"))
     async with PostgresLedger(f"{postgres_dsn}&default_transaction_read_only=on") as ledger:
         assert await ledger.summary() == []
+
+
+async def test_an_older_schema_is_brought_up_to_date(postgres_dsn):
+    """A ledger of an earlier version keeps its entries, and gets the tables that are new."""
+    async with connected(postgres_dsn) as connection:
+        await connection.execute(migrations("postgres")[0].script)
+    async with PostgresLedger(postgres_dsn) as ledger:
+        await ledger.take_note("campaign", "{}")
+        assert await ledger.note("campaign") == "{}"
 
 
 async def test_a_newer_schema_is_refused(postgres_dsn):

@@ -17,8 +17,8 @@ import pytest
 
 from agcod_async import ConfigurationError, LedgerError, Money
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
-from agcod_async.ledger.schema import Migration
-from agcod_async.ledger.sqlite_file import wal_is_safe
+from agcod_async.ledger.schema import Migration, migrations
+from agcod_async.ledger.sqlite_file import statements, wal_is_safe
 from tests.ledger.world import PAYER
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -147,6 +147,18 @@ async def test_a_newer_schema_is_refused(path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     await refused(path, "schema is 99.*upgrade")
+
+
+async def test_an_older_schema_is_brought_up_to_date(path):
+    """A ledger of an earlier version keeps its entries, and gets the tables that are new."""
+    connection = sqlite3.connect(path)
+    for statement in statements(migrations("sqlite")[0].script):
+        connection.execute(statement)
+    connection.close()
+    async with SQLiteLedger(path) as ledger:
+        await ledger.take_note("campaign", "{}")
+    async with SQLiteLedger(path) as ledger:
+        assert await ledger.note("campaign") == "{}"
 
 
 async def test_what_is_no_ledger_is_refused(path, tmp_path):
