@@ -43,6 +43,7 @@ except ImportError:
         return ""
 
 
+HAS_TELEMETRY = all(map(find_spec, ("opentelemetry", "opentelemetry.sdk")))
 CHANNELS = ("log", "events", "telemetry", "output", "exceptions", "pickles", "files")
 
 # Test dependencies that are compared with, and that log what they sign; the package never runs them.
@@ -198,7 +199,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def canary() -> Iterator[Canary]:
     """Everything at DEBUG and OpenTelemetry on, from the first test to the last."""
-    CANARY.telemetry = _Telemetry() if find_spec("opentelemetry.sdk") else None
+    CANARY.telemetry = _Telemetry() if HAS_TELEMETRY else None
     records, events = _Records(logging.NOTSET), _Events()
     root = logging.getLogger()
     level = root.level
