@@ -7,6 +7,8 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -305,12 +307,14 @@ def _insert(connection: sqlite3.Connection, table: str, entries: Iterable[Entry]
     rows = [_row(entry) for entry in entries]
     if not rows:
         return
-    # Most columns of a new entry are empty, and leaving them out takes half the time.
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-    used = {name: values for name, values in columns.items() if values.count(None) < len(values)}
-    names, places = ", ".join(used), ", ".join("?" * len(used))
-    statement = f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608  (names of our own)
-    connection.executemany(statement, zip(*used.values(), strict=True))
+    # Most columns of a new entry are empty, and a statement has its own cost: in a third of the time without.
+    used = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows)]
+    names, marks = ", ".join(COLUMNS[place] for place in used), f"({', '.join('?' * len(used))})"
+    values, size = itemgetter(*used), _VALUES // len(used)
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        statement = f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(some))}"  # noqa: S608  (names of our own)
+        connection.execute(statement, [*chain.from_iterable(map(values, some))])
 
 
 def _get(connection: sqlite3.Connection, reference: str) -> Entry | None:
