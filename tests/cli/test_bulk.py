@@ -202,6 +202,7 @@ def test_an_old_result_file_stays_until_there_is_a_new_one(cli, rewards):
     assert sorted(path.name for path in cli.folder.iterdir() if "out" in path.name) == ["out.csv"]
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_codes_are_asked_for_again_and_written_once(cli, emulator, rewards):
     """A second run appends only what is not there yet; a line that a crash has cut off is mended."""
     assert cli("bulk", "run", rewards(3), "--yes", "--codes-to", "codes.csv").code == 0
@@ -216,6 +217,7 @@ def test_codes_are_asked_for_again_and_written_once(cli, emulator, rewards):
     assert spent(emulator) == 50
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_a_code_that_cannot_be_had_is_named(cli, emulator, rewards):
     """The gateway does not answer for one of them: the others are written, and a repeat gets the last."""
     cli("bulk", "run", rewards(3), "--yes")
@@ -299,6 +301,7 @@ def ctrl_c_after(seconds):
     timer.join()
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_ctrl_c_while_codes_are_asked_for(cli, emulator, rewards):
     """What is written is written, and repeating the command continues."""
     with ctrl_c_after(1.5):
@@ -324,6 +327,7 @@ def test_what_was_given_up_is_a_case_for_a_person(cli, emulator, rewards):
     assert cli("bulk", "status", "rewards.csv").code == 9
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_no_code_is_shown_on_a_terminal(cli, emulator, rewards):
     """The whole screen of a real run, its progress included, has none; neither have ledger and results."""
     code, screen = cli.on_terminal(

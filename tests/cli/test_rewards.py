@@ -75,6 +75,7 @@ def test_no_code_goes_into_a_pipe(cli, emulator):
     assert emulator.state.funds["Acme1"] == 10_000
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_codes_go_to_a_file_of_their_own(cli, emulator):
     """Mode 0600, a heading, a line for each card; a second command appends."""
     cli(*REWARD, "--yes", "--codes-to", "codes.csv")
@@ -114,6 +115,7 @@ def test_codes_do_not_go_to_a_device(cli):
     assert "no regular file" in result.error["message"]
 
 
+@pytest.mark.reveals("files", because="the user named a file for codes")
 def test_a_disk_that_is_full(cli, emulator, monkeypatch):
     """The card is issued and its code is not lost: the same command with another file writes it down."""
     real = os.fsync
