@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .endpoints import Endpoint
@@ -10,7 +11,33 @@ from .errors import ConfigurationError
 from .events import LOGGER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
+
+
+class Variables(Mapping[str, str]):
+    """
+    The variables of *environ*, as they are whenever somebody looks.
+
+    The repr shows no value: what is missing or misspelt is raised from frames that hold the environment,
+    the secret key in it, and error reporters send the locals of frames.
+    """
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        return self._environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
 
 
 def require_variable(environ: Mapping[str, str], name: str) -> str:

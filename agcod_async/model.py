@@ -12,11 +12,26 @@ from msgspec.structs import fields, replace
 
 from .dates import parse_date
 from .money import Money
-from .secret import ClaimCode, looks_like_claim_code
+from .secret import ClaimCode, looks_like_claim_code, mask
+
+S = TypeVar("S", bound=Struct)
 
 
 class Shape(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Something the service reads or writes: snake_case here, camelCase on the wire."""
+    """
+    Something the service reads or writes: snake_case here, camelCase on the wire.
+
+    The repr masks what looks like a claim code wherever it stands: a gateway may err about the field, and
+    so may who writes an external reference.
+    """
+
+    def __repr__(self) -> str:
+        return mask(super().__repr__())
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # A Struct's own masks nothing, and rich's tracebacks with locals prefer it to the repr.
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return [(name, mask(value) if isinstance(value, str) else value) for name, value in values.items()]
 
 
 class Response(Shape, frozen=True, kw_only=True, dict=True):
@@ -43,11 +58,21 @@ class Response(Shape, frozen=True, kw_only=True, dict=True):
         return self
 
     def without_secrets(self) -> Self:
-        """Return a copy that may be stored: no claim code, no unknown fields."""
-        secrets = {
-            each.name: None for each in fields(self) if isinstance(getattr(self, each.name), ClaimCode)
-        }
-        return replace(self, **secrets)
+        """Return a copy that may be stored: no claim code, nothing that looks like one, no unknown fields."""
+        return _storable(self)
+
+
+def _storable(shape: S) -> S:
+    changes: dict[str, object] = {}
+    for name in shape.__struct_fields__:
+        value = getattr(shape, name)
+        if isinstance(value, ClaimCode):
+            changes[name] = None
+        elif isinstance(value, str) and (masked := mask(value)) != value:
+            changes[name] = masked
+        elif isinstance(value, Struct):
+            changes[name] = _storable(value)
+    return replace(shape, **changes)
 
 
 # Levels of an unknown field that are kept; the service's own have five.

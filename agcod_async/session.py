@@ -18,7 +18,7 @@ from .clock import SkewedClock, utc_now
 from .credentials import CredentialsProvider, Keys, credentials_from
 from .dates import wire_date
 from .endpoints import Endpoint
-from .environment import configure_log, endpoint_from, require_variable
+from .environment import Variables, configure_log, endpoint_from, require_variable
 from .errors import ConfigurationError, CredentialsError, SignatureError, ThrottleTimeout
 from .events import Hook, Hooks, UnlistedCurrency
 from .lifetime import Lifetime
@@ -170,7 +170,7 @@ class AgcodSession:
             ConfigurationError: a variable is missing or cannot be used; the message names it.
             CredentialsUnavailable: there is no pair in the place that is named.
         """
-        environ = os.environ if environ is None else environ
+        environ = Variables(os.environ if environ is None else environ)
         endpoint = endpoint_from(environ)
         credentials = credentials_from(environ)
         configure_log(environ)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry import context, metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ._version import __version__
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
@@ -37,14 +37,26 @@ _SHORTEST_WAIT = 0.001
 """Seconds; below, it was its turn already."""
 
 
+_PLAIN = Context({_SCOPE: "no span"})
+"""A context for counts: an example of a trace would cost each as much again, and histograms have them."""
+
+
 @dataclass(slots=True)
 class _Open:
     """A span that is open, and the context to go back to."""
 
     span: Span
     token: Token[Context]
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that was begun and not ended in this task."""
+
+    open: _Open
     server: str
-    above: _Open | None
+    above: _Call | None
+    attempt: _Open | None = None
 
 
 class OpenTelemetryHook:
@@ -84,7 +96,7 @@ class OpenTelemetryHook:
         self._amounts = meter.create_counter(
             "agcod.rewards.amount", "{currency}", "What issued rewards are worth, in major units."
         )
-        self._current: ContextVar[_Open | None] = ContextVar("agcod_open_span", default=None)
+        self._current: ContextVar[_Call | None] = ContextVar("agcod_open_call", default=None)
         self._handlers: Mapping[type[Event], Callable[..., None]] = {
             CallStarted: self._call_started,
             ThrottleWaited: self._throttle_waited,
@@ -110,7 +122,8 @@ class OpenTelemetryHook:
         }
         if event.request_id is not None:
             attributes["agcod.request_id"] = event.request_id
-        self._open(f"{_SERVICE}/{event.operation}", SpanKind.INTERNAL, event.server, attributes)
+        span = self._opened(f"{_SERVICE}/{event.operation}", SpanKind.INTERNAL, attributes)
+        self._current.set(_Call(span, event.server, self._current.get()))
 
     def _throttle_waited(self, event: ThrottleWaited) -> None:
         # Most waits are none, and each record costs as much as signing does.
@@ -119,14 +132,19 @@ class OpenTelemetryHook:
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         call = self._current.get()
-        server = call.server if call else ""
-        attributes: dict[str, str | int] = {"http.request.method": "POST", "server.address": server}
+        if call is None:
+            # Its beginning was not seen: the hook came later.
+            return
+        attributes: dict[str, str | int] = {"http.request.method": "POST", "server.address": call.server}
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
-        self._open("POST", SpanKind.CLIENT, server, attributes)
+        call.attempt = self._opened("POST", SpanKind.CLIENT, attributes)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
-        self._close("http.response.status_code", event.http_status, event.error)
+        call = self._current.get()
+        if call is not None and call.attempt is not None:
+            _close(call.attempt, "http.response.status_code", event.http_status, event.error)
+            call.attempt = None
 
     def _retry_scheduled(self, event: RetryScheduled) -> None:
         self._retries.add(1, {"rpc.method": event.operation, "error.type": event.error})
@@ -135,9 +153,12 @@ class OpenTelemetryHook:
         labels = {"rpc.method": event.operation, "agcod.outcome": event.outcome}
         if event.error is not None:
             labels["error.type"] = event.error
-        self._calls.add(1, labels)
+        self._calls.add(1, labels, _PLAIN)
         self._durations.record(event.seconds, labels)
-        self._close("agcod.outcome", event.outcome, event.error)
+        call = self._current.get()
+        if call is not None:
+            self._current.set(call.above)
+            _close(call.open, "agcod.outcome", event.outcome, event.error)
 
     def _reward_step(self, event: RewardStep) -> None:
         attributes: dict[str, str | int] = {
@@ -158,21 +179,18 @@ class OpenTelemetryHook:
     def _rate_changed(self, event: RateChanged) -> None:
         self._rates.set(event.rate, {"agcod.throttle.scope": event.scope})
 
-    def _open(self, name: str, kind: SpanKind, server: str, attributes: Mapping[str, str | int]) -> None:
-        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
-        token = context.attach(trace.set_span_in_context(span))
-        self._current.set(_Open(span, token, server, self._current.get()))
+    def _opened(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> _Open:
+        here = context.get_current()
+        span = self._tracer.start_span(name, here, kind, attributes)
+        return _Open(span, context.attach(trace.set_span_in_context(span, here)))
 
-    def _close(self, attribute: str, value: str | int | None, error: str | None) -> None:
-        ending = self._current.get()
-        if ending is None:
-            # Its beginning was not seen: the hook came later.
-            return
-        self._current.set(ending.above)
-        context.detach(ending.token)
-        if value is not None:
-            ending.span.set_attribute(attribute, value)
-        if error is not None:
-            ending.span.set_attribute("error.type", error)
-            ending.span.set_status(Status(StatusCode.ERROR))
-        ending.span.end()
+
+def _close(ending: _Open, attribute: str, value: str | int | None, error: str | None) -> None:
+    context.detach(ending.token)
+    span = ending.span
+    if value is not None:
+        span.set_attribute(attribute, value)
+    if error is not None:
+        span.set_attribute("error.type", error)
+        span.set_status(Status(StatusCode.ERROR))
+    span.end()

@@ -26,6 +26,10 @@ class HTTPRequest(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"HTTPRequest({self.method} {self.origin}{self.path}, {len(self.body)} bytes)"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # A Struct's own shows every field, and rich's tracebacks with locals prefer it to the repr.
+        return [("method", self.method), ("origin", self.origin), ("path", self.path)]
+
 
 class HTTPResponse(Struct, frozen=True, kw_only=True):
     """A response read to its end. Its repr shows neither headers nor body."""
@@ -39,3 +43,6 @@ class HTTPResponse(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"HTTPResponse({self.status}, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("status", self.status)]

@@ -70,17 +70,17 @@ async def _measure() -> Timings:
             return await rounds_of(timed, rounds=_ROUNDS)
 
 
-def _timed(call: Call) -> Callable[[], Awaitable[float]]:
+def _timed(call: Call, in_flight: int = _IN_FLIGHT) -> Callable[[], Awaitable[float]]:
     """Return what makes a round of calls and tells the CPU seconds of one."""
 
     async def worker() -> None:
-        for _ in range(_CALLS // _IN_FLIGHT):
+        for _ in range(_CALLS // in_flight):
             await call()
 
     async def timed() -> float:
         start = process_time()
         async with asyncio.TaskGroup() as group:
-            for _ in range(_IN_FLIGHT):
+            for _ in range(in_flight):
                 group.create_task(worker())
         return (process_time() - start) / _CALLS
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .answers import CREATE_JSON, REQUEST_ID
 
@@ -52,18 +55,34 @@ class _Connection(asyncio.Protocol):
                 asyncio.get_running_loop().stop()
 
 
-async def _serve() -> None:
+async def _serve(certificate: str | None = None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running_tls() -> Iterator[tuple[str, str]]:
+    """Run the server with TLS; give its URL and the file of the authority to trust."""
+    authority = import_module("trustme").CA()
+    with TemporaryDirectory() as folder:
+        certificate, trusted = Path(folder, "server.pem"), Path(folder, "ca.pem")
+        authority.cert_pem.write_to_path(trusted)
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+        with running(str(certificate)) as url:
+            yield url.replace("http://127.0.0.1", "https://localhost"), str(trusted)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[str]:
     """Run the server; give its URL."""
     process = subprocess.Popen(
-        [sys.executable, "-m", __spec__.name],
+        [sys.executable, "-m", __spec__.name, *arguments],
         cwd=Path(__file__).parents[1],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -80,4 +99,4 @@ def running() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(*sys.argv[1:]))

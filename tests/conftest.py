@@ -8,17 +8,29 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.leaks import leak_detector, no_leaks
+from tests.support.canary import (
+    canary,
+    pytest_collection_finish,
+    pytest_configure,
+    pytest_runtest_makereport,
+)
 from tests.support.optional import require
 from tests.support.postgres import postgres_dsn, postgres_server
 from tests.support.virtual_time import VirtualTimeLoop
 
-__all__ = ["leak_detector", "no_leaks", "postgres_dsn", "postgres_server"]
+__all__ = [
+    "canary",
+    "postgres_dsn",
+    "postgres_server",
+    "pytest_collection_finish",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def measure_no_children():
-    """Whoever runs the tests is measured, and not what they start: the simulation would take twice as long."""
+    """Measured is who runs the tests, not what they start: the simulation would take twice as long."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+import os
 import pickle
 import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agcod_async import AgcodSession, Endpoint, Money, RetryPolicy
-from agcod_async.signer import SigV4Signer
+from agcod_async import AgcodError, AgcodSession, Endpoint, Issuer, Money, RetryPolicy
+from agcod_async.emulator import Emulator
+from agcod_async.ledger import SQLiteLedger
+from agcod_async.signer import SigV4Signer, explain
 from agcod_async.wire import HTTPRequest, HTTPResponse
 from tests.support import server as wire
+from tests.support.canary import CHANNELS
 from tests.support.clients import FAMILIES, open_client
-from tests.support.leaks import SENSITIVE, LeakDetector
+from tests.support.leaks import SENSITIVE
 from tests.support.optional import require
 from tests.support.server import CLAIM_CODE, Connection, ReceivedRequest, ScriptedServer, settle
 from tests.support.sessions import CREATED, CREDENTIALS, NO_RETRY, RESEND, SECRET_KEY, START, make_session
 
-VECTORS = Path(__file__).parent / "vectors" / "refusals"
+ROOT = Path(__file__).parents[1]
+VECTORS = ROOT / "tests" / "vectors" / "refusals"
 
 
 async def quote_the_request(connection: Connection) -> bool:
@@ -39,6 +48,12 @@ def vector(name: str, status: int = 200) -> wire.Step:
     return wire.answer((VECTORS / name).read_bytes(), status)
 
 
+REQUEST = HTTPRequest(
+    origin="https://localhost",
+    path="/CreateGiftCard",
+    headers=dict.fromkeys(("accept", "content-type", "host", "x-amz-target"), "x"),
+    body=CREATED,
+)
 ONCE_MORE = RetryPolicy(max_attempts=2, base_delay=0.0)
 
 STEPS: dict[str, wire.Step] = {
@@ -158,42 +173,80 @@ async def test_no_cancelled_call_shows_a_secret(family, name, deadline):
 
 async def test_the_values_of_an_exchange_show_no_secret():
     """Requests, responses, credentials and signers end up as locals in other people's frames."""
-    request = HTTPRequest(
-        origin="https://localhost",
-        path="/CreateGiftCard",
-        headers=dict.fromkeys(("accept", "content-type", "host", "x-amz-target"), "x"),
-        body=CREATED,
-    )
     signer = SigV4Signer("us-east-1")
-    signed = signer.sign(request, CREDENTIALS, at=START)
+    signed = signer.sign(REQUEST, CREDENTIALS, at=START)
     signature = signed.headers["authorization"].rpartition("Signature=")[2]
     answer = HTTPResponse(status=200, headers={"x": CLAIM_CODE}, body=CREATED)
-    shown = [f"{each!r} {each}" for each in (request, signed, answer, signer, CREDENTIALS)]
+    shown = [f"{each!r} {each}" for each in (REQUEST, signed, answer, signer, CREDENTIALS)]
     shown.append(repr(vars(signer)))
     assert_clean(shown, {SECRET_KEY, CLAIM_CODE, signature})
 
 
-async def test_every_logger_is_watched(leak_detector, caplog):
-    """The watch over the whole suite sees what the libraries below log, or it would guard nothing."""
-    caplog.set_level(logging.DEBUG)
-    before = leak_detector.records
+async def test_no_object_of_the_package_shows_a_secret(tmp_path):
+    """Debuggers, error reporters and log lines print whatever object they meet, and its attributes."""
+    pretty = require("rich.pretty").pretty_repr
+    emulator = Emulator(throttle=None)
+    emulator.state.add_partner(replace(emulator.partner, keys={CREDENTIALS.access_key_id: SECRET_KEY}))
+    endpoint = Endpoint.custom("https://localhost", region="us-east-1")
+    transport = {"http_client": emulator.http_client(), "clock": emulator.clock}
+    async with (
+        SQLiteLedger(tmp_path / "rewards.db") as ledger,
+        make_session(endpoint=endpoint, **transport) as session,
+    ):
+        issuer = Issuer(session, ledger)
+        issued = await issuer.issue("order-4711", Money("25.00", "USD"))
+        code = issued.claim_code.reveal()
+        with pytest.raises(AgcodError) as caught:
+            await session.cancel_gift_card("Acme1X0002")
+        steps = explain(SigV4Signer("us-east-1").sign(REQUEST, CREDENTIALS, at=START))
+        kept = (issued, steps, caught.value)
+        shown = {}
+        for each in gc.get_objects():
+            kind = type(each)
+            if str(kind.__module__).startswith("agcod_async") and ".emulator" not in kind.__module__:
+                texts = [repr(each), str(each), pretty(each), repr(getattr(each, "__dict__", ""))]
+                shown.setdefault(kind.__name__, []).extend(texts)
+    names = {"AgcodSession", "Credentials", "Issuer", "IssuedGiftCard", "Keys", "SQLiteLedger", "SigV4Signer"}
+    assert names | {type(each).__name__ for each in kept} <= shown.keys()
+    signature = steps.signature.reveal()
+    assert_clean([text for texts in shown.values() for text in texts], {SECRET_KEY, code, signature})
+
+
+async def test_everything_is_watched_in_every_test(canary, caplog):
+    """The watch over the whole suite sees what the libraries below log, too, or it would guard nothing."""
+    before = canary.seen.copy()
     async with ScriptedServer(wire.answer(RESEND, 400), wire.answer(CREATED)) as server:
         endpoint = Endpoint.custom(server.url, region="us-east-1")
         async with make_session(endpoint=endpoint) as session:
             await create(session)
     names = {record.name.partition(".")[0] for record in caplog.records}
     assert names >= {"httpcore", "agcod_async"}
-    assert leak_detector.records > before
+    seen = canary.seen - before
+    assert seen["log"] > seen["events"] > 0
 
 
-@pytest.mark.parametrize(
-    "text", [CLAIM_CODE, f"card {CLAIM_CODE}.", "Signature=" + 64 * "a", f"key {SECRET_KEY}"]
-)
-def test_the_watch_finds_what_is_planted(text):
-    """A detector that has never found anything may be blind."""
-    detector = LeakDetector()
-    for arguments in ((text,), ("%s", text), ("%d", 7)):
-        record = logging.LogRecord("somebody", logging.DEBUG, "", 0, arguments[0], arguments[1:], None)
-        detector.emit(record)
-    assert (len(detector.leaks), detector.records) == (2, 3)
-    assert not any(re.search(re.escape(text), leak) for leak in detector.leaks)
+@pytest.mark.reveals("output", because="it runs tests that let secrets out")
+def test_a_leak_through_any_channel_fails_its_test():
+    """A watch that has never found anything may be blind: tests that leak are run, and each must fail."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+        "tests/support/leaky.py",
+    ]
+    environ = {**os.environ, "COLUMNS": "400"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environ, check=False)
+    found = dict(
+        re.findall(r"^ERROR .*::test_(\w+) - secrets were let out: (\w+)", done.stdout, re.MULTILINE)
+    )
+    passed = set(re.findall(r"^PASSED .*::test_(\w+)", done.stdout, re.MULTILINE))
+    assert set(found.values()) == set(CHANNELS)
+    assert all(name.startswith(channel) for name, channel in found.items())
+    assert passed - found.keys() == {"nothing", "nothing_that_was_not_said"}
+    # What failed says where, and never what.
+    shown = "".join(line for line in done.stdout.splitlines() if "let out" in line)
+    assert SENSITIVE.search(shown) is None

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agcod_async import AgcodSession, ConfigurationError, Endpoint
-from agcod_async.environment import configure_log, endpoint_from, require_variable
+from agcod_async.environment import Variables, configure_log, endpoint_from, require_variable
 from agcod_async.events import LOGGER
 from tests.support.transports import ScriptedTransport
 
@@ -111,3 +111,12 @@ def test_an_unknown_level_is_refused(restored_log):
         ConfigurationError, match="AGCOD_LOG: 'VERBOSE' is none of debug, info, warning, error"
     ):
         configure_log({"AGCOD_LOG": "verbose"})
+
+
+def test_the_environment_is_seen_by_those_who_ask_for_a_name_alone():
+    """It holds the secret key, and every frame that found something missing holds it."""
+    environ = dict(ENVIRON)
+    variables = Variables(environ)
+    environ["AGCOD_PARTNER_ID"] = "Acme2"
+    assert (variables["AGCOD_PARTNER_ID"], len(variables), set(variables)) == ("Acme2", 4, set(ENVIRON))
+    assert repr(variables) == str(variables) == "<4 variables>"

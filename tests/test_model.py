@@ -5,7 +5,7 @@ import pickle
 from datetime import UTC, datetime
 
 import pytest
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from agcod_async import Account, AgcodSession, ClaimCode, Credentials, Endpoint, Money, TransactionSource
 from agcod_async.codecs import JSON
@@ -19,6 +19,7 @@ from agcod_async.model import (
 )
 from agcod_async.wire import HTTPResponse
 from tests.support.copies import TRAVELS
+from tests.support.optional import require
 from tests.support.transports import ScriptedTransport
 
 CODE = "AAAA-BBBBBB-CCCC"
@@ -230,6 +231,21 @@ def test_without_secrets_an_answer_can_be_stored(travel):
     assert (stored.gc_id, stored.card_info) == (card().gc_id, card().card_info)
     assert stored.unknown_fields == {}
     assert CODE.encode() not in pickle.dumps(stored)
+
+
+def test_a_code_where_none_belongs_is_not_shown_and_not_stored():
+    """A gateway may err about the field, and a customer may write a code into a reference."""
+    info = CardInfo(card_status=CODE, value=Money("1", CODE))
+    answer = replace(card(), creation_request_id=CODE, card_info=info)
+    stored = answer.without_secrets()
+    assert CODE not in repr(answer)
+    assert CODE.encode() not in pickle.dumps(stored)
+    assert (answer.creation_request_id, stored.creation_request_id, stored.gc_id) == (
+        CODE,
+        "****",
+        answer.gc_id,
+    )
+    assert CODE not in require("rich.pretty").pretty_repr(replace(answer, card_info=None))
 
 
 def test_without_secrets_leaves_the_answer_itself_alone():

@@ -48,6 +48,10 @@ from tests.support.sessions import (
 )
 from tests.support.transports import ScriptedTransport
 
+pytestmark = pytest.mark.reveals(
+    "exceptions", because="the caller writes a code into an argument of their own"
+)
+
 VECTORS = sorted((Path(__file__).parent / "vectors" / "refusals").iterdir())
 MISMATCH = (Path(__file__).parent / "vectors" / "refusals" / "invalid-signature.json").read_bytes()
 OTHER_CODE = "BBBB-CCCCCC-DDDD"

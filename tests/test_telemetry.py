@@ -16,6 +16,7 @@ from agcod_async import (
     AttemptEnded,
     AttemptStarted,
     CallEnded,
+    CallStarted,
     Event,
     LocalThrottle,
     Money,
@@ -216,17 +217,22 @@ async def test_the_span_of_the_caller_is_current_again_afterwards(telemetry):
 
 
 def test_an_end_without_a_beginning_is_no_trouble(telemetry):
-    """A hook may see the end of a call that began before it was there."""
-    telemetry.hook(
-        AttemptEnded(
-            operation="X", request_id=None, attempt=1, seconds=1.0, http_status=None, error="ConnectionLost"
-        )
+    """A hook may see the end of a call, or of an attempt, that began before it was there."""
+    ended = AttemptEnded(
+        operation="X", request_id=None, attempt=1, seconds=1.0, http_status=None, error="ConnectionLost"
     )
+    telemetry.hook(ended)
     telemetry.hook(
         CallEnded(operation="X", request_id=None, attempts=1, seconds=1.0, outcome="unknown", error=None)
     )
     telemetry.hook(AttemptStarted(operation="X", request_id=None, attempt=1))
     assert telemetry.spans == []
+    telemetry.hook(CallStarted(operation="X", request_id=None, server="localhost"))
+    telemetry.hook(ended)
+    telemetry.hook(
+        CallEnded(operation="X", request_id=None, attempts=1, seconds=1.0, outcome="unknown", error=None)
+    )
+    assert [span.name for span in telemetry.spans] == ["AGCODService/X"]
 
 
 async def test_nothing_secret_is_exported(telemetry):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agcod_async.wire import HTTPRequest, HTTPResponse
+from tests.support.optional import require
 
 REQUEST = HTTPRequest(
     origin="https://agcod-v2.amazon.com",
@@ -22,6 +23,13 @@ def test_a_response_shows_neither_headers_nor_body():
     """The body of an answer holds a claim code."""
     assert repr(RESPONSE) == "HTTPResponse(200, 24 bytes)"
     assert "canary" not in f"{RESPONSE} {REQUEST} {[RESPONSE, REQUEST]}"
+
+
+@pytest.mark.parametrize("value", [REQUEST, RESPONSE])
+def test_rich_shows_no_more(value):
+    """Its tracebacks with locals do not take the repr of a struct: they ask for each field."""
+    pretty = require("rich.pretty")
+    assert "canary" not in pretty.pretty_repr({"local": value})
 
 
 @pytest.mark.parametrize("value", [REQUEST, RESPONSE])

@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..environment import require_variable
+from ..environment import Variables, require_variable
 from ..errors import ConfigurationError
 from .file import FileCredentials, ProfileCredentials
 from .keyring import KeyringCredentials
@@ -32,7 +32,7 @@ class EnvironmentCredentials:
     max_age = 1.0
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = os.environ if environ is None else environ
+        self._environ = Variables(os.environ if environ is None else environ)
 
     async def get_credentials(self) -> Credentials:
         """Return the pair, or raise a ConfigurationError that names the missing variable."""
@@ -69,6 +69,7 @@ def credentials_from(environ: Mapping[str, str]) -> CredentialsProvider:
         ConfigurationError: there is more than one answer, or none; known at start-up, by looking.
         CredentialsUnavailable: there is no pair in the place that is named.
     """
+    environ = Variables(environ)
     given = [[name for name in names if environ.get(name, "").strip()] for names in (_PAIR, _FILE, _KEYRING)]
     places = [names[0] for names in given if names]
     if len(places) > 1:

@@ -51,13 +51,14 @@ class Credentials:
         *,
         key_created: datetime | None = None,
     ) -> None:
-        secret = secret_access_key.reveal() if isinstance(secret_access_key, Secret) else secret_access_key
-        _require_key("access_key_id", access_key_id)
-        _require_key("secret_access_key", secret)
+        # Masked first of all: what is wrong with the rest is raised from this frame.
+        secret_access_key = _hidden(secret_access_key)
+        _require("access_key_id", is_fit=_is_key(access_key_id))
+        _require("secret_access_key", is_fit=_is_key(secret_access_key.reveal()))
         if key_created is not None and (not isinstance(key_created, datetime) or key_created.tzinfo is None):
             raise ConfigurationError("key_created must be a datetime with a time zone")
         object.__setattr__(self, "access_key_id", access_key_id)
-        object.__setattr__(self, "secret_access_key", Secret(secret))
+        object.__setattr__(self, "secret_access_key", secret_access_key)
         object.__setattr__(self, "key_created", key_created)
 
     @property
@@ -104,14 +105,21 @@ async def credentials_of(provider: CredentialsProvider) -> Credentials:
     raise CredentialsUnavailable(f"credentials: {type(provider).__name__} failed: {reason}")
 
 
-def _require_key(name: str, value: object) -> None:
-    if (
-        not isinstance(value, str)
-        or not value
-        or not value.isascii()
-        or not value.isprintable()
-        or " " in value
-    ):
+def _hidden(value: str | Secret) -> Secret:
+    if isinstance(value, Secret):
+        return Secret(value.reveal())
+    # What is no text is no key either.
+    return Secret(str(value) if isinstance(value, str) else "")
+
+
+def _is_key(value: object) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _require(name: str, *, is_fit: bool) -> None:
+    if not is_fit:
         raise ConfigurationError(
             f"{name} must be the printable text from the portal, with no spaces or line ends"
         )

@@ -54,6 +54,10 @@ class KeyOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def __repr__(self) -> str:
         return f"KeyOrder(status={self.status!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # A Struct's own shows every field.
+        return [("status", self.status)]
+
 
 class PartnerOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of POST /partners: opens an account, or changes what is given."""

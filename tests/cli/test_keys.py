@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.optional import require
 
+pytestmark = pytest.mark.reveals("files", because="the key pair is in the file that it is read from")
+
 PAIR = ("AGCOD_ACCESS_KEY_ID", "AGCOD_SECRET_ACCESS_KEY")
 
 

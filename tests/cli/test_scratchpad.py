@@ -59,6 +59,7 @@ def test_fields_become_the_body_that_a_session_sends(cli, emulator, wire_format)
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
+@pytest.mark.reveals("output", because="curl prints the gateway's answer")
 def test_the_curl_line_works(cli, emulator):
     """What is shown can be run as it stands, over TLS."""
     line = cli(*CREATE, "--reveal").record["curl"]

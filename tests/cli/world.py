@@ -20,6 +20,7 @@ from typing import Any
 from agcod_async.cli.app import run
 from agcod_async.cli.process import Process
 from agcod_async.emulator import Emulator
+from tests.support.canary import CANARY
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-c", "import sys; from agcod_async.cli import main; sys.exit(main())")
@@ -102,7 +103,10 @@ class Cli:
             folder=self.folder,
         )
         code = run(arguments, process)
-        return Result(code, process.stdout.getvalue(), process.stderr.getvalue())
+        result = Result(code, process.stdout.getvalue(), process.stderr.getvalue())
+        if "--reveal" not in arguments:
+            CANARY.see_output((result.out, result.err))
+        return result
 
     def with_environ(self, **changes: str | None) -> Cli:
         merged = {**self.environ, **changes}
@@ -142,6 +146,8 @@ class Cli:
         os.write(leader, typed.encode())
         screen = _read_all(leader)
         os.close(leader)
+        if "--reveal" not in arguments:
+            CANARY.see_output((screen,))
         return process.wait(20), screen
 
     def _process_environ(self) -> dict[str, str]:

@@ -18,6 +18,8 @@ from agcod_async.credentials import credentials_from
 from tests.support.sessions import FUNDS, OpenThrottle, response
 from tests.support.transports import ScriptedTransport
 
+pytestmark = pytest.mark.reveals("files", because="the key pair is in the file that it is read from")
+
 PAIR = {"AGCOD_ACCESS_KEY_ID": "AKIDEXAMPLE", "AGCOD_SECRET_ACCESS_KEY": "example-secret"}
 PLACE = {"AGCOD_PARTNER_ID": "Acme1", "AGCOD_ENDPOINT": "na-sandbox"}
 DOCUMENT = '{"access_key_id": "AKIDFILE", "secret_access_key": "file-secret"}'

@@ -17,6 +17,8 @@ from agcod_async import (
 from agcod_async.credentials import file as module
 from tests.support.leaks import SENSITIVE
 
+pytestmark = pytest.mark.reveals("files", because="the key pair is in the file that it is read from")
+
 OLD = Credentials("AKIDOLD", "canary-secret-key-old")
 NEW = Credentials("AKIDNEW", "canary-secret-key-new")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")

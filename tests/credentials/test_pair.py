@@ -19,6 +19,19 @@ async def test_a_pair_is_its_own_provider():
     assert await pair.get_credentials() is pair
 
 
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [("AKID EXAMPLE", "canary-key"), ("AKIDEXAMPLE", "canary-key\n"), ("AKIDEXAMPLE", b"canary-key")],
+)
+def test_what_is_refused_is_in_no_frame(key, secret):
+    """A line end too much in the environment, and an error reporter would have the key."""
+    with pytest.raises(ConfigurationError) as caught:
+        Credentials(key, secret)
+    ours = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert {"access_key_id", "secret_access_key"} <= ours[0].keys()
+    assert "canary" not in str([{**names, "self": None} for names in ours])
+
+
 @pytest.mark.parametrize("secret", ["example-secret", Secret("example-secret")])
 def test_the_secret_is_masked_from_the_start(secret):
     """Text or Secret in, Secret held."""

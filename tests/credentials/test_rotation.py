@@ -42,6 +42,8 @@ from tests.support.virtual_time import VirtualTimeLoop
 from .providers import NEW, OLD
 from .test_file import document
 
+pytestmark = pytest.mark.reveals("files", because="the key pair is in the file that it is read from")
+
 CALLS = 2000
 FUNDS = Decimal(10_000)
 

@@ -92,6 +92,8 @@ async def node_folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.reveals("files", because="somebody else's client comes with examples of codes")
+@pytest.mark.reveals("output", because="somebody else's client prints what it gets")
 async def test_the_npm_package_agcod(node_folder, emulator_server):
     """Creates, repeats, cancels and is refused: its callbacks see what its README promises."""
     emulator, running = emulator_server

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -87,6 +89,19 @@ def entry_in(state="planned", **fields):
 def test_every_step_is_tried():
     """A step that is added is added here."""
     assert STEPS.keys() == states.TRANSITIONS.keys()
+
+
+def test_the_document_shows_where_an_entry_may_go():
+    """Whoever operates a ledger reads its states there: no more transitions and no fewer than there are."""
+    page = (Path(__file__).parents[2] / "docs" / "exactly-once.md").read_text(encoding="utf-8")
+    diagram = page.partition("## The states of an entry")[2].split("```")[1]
+    lines = re.findall(r"^(\w+) +-- .+ -+> (\w+(?:, \w+)*)$", diagram, re.MULTILINE)
+    assert len(lines) == len(diagram.splitlines()) - 1
+    shown = {(start, to) for start, targets in lines for to in targets.split(", ")}
+    steps = [step.items() for step in states.TRANSITIONS.values()]
+    assert shown == {
+        (start, to) for step in steps for start, targets in step for to in targets if start != to
+    }
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,54 +1,94 @@
-"""Fails every test during which a secret was logged, by anybody, at any level."""
+"""What no output may contain: codes and signatures by their form, keys by what was planted."""
 
 from __future__ import annotations
 
-import logging
+import base64
+import hmac
 import re
 
 import pytest
 
+from agcod_async.secret import Secret
+from agcod_async.signer import SigV4Signer
+
 SENSITIVE = re.compile(
-    r"\b[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4}\b"  # a claim code
+    r"[A-Z0-9]{4}-[A-Z0-9]{6}-[A-Z0-9]{4}"  # a claim code; in a database, it has no space around it
     r"|Signature=[0-9a-f]{64}"  # an Authorization header
     r"|canary-secret-key"  # the planted secret key
 )
-# Test dependencies that are compared with, and that log what they sign; the package never runs them.
-_STRANGERS = ("boto", "hypothesis", "faker")
+
+_HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_SHORTEST = 12
+"""Of a planted secret: "secret" is a word, and stands in many a sentence."""
+_MOST = 100
+"""Secrets of one test. Properties plant thousands; what they leak, they leak with the first ones, too."""
 
 
-class LeakDetector(logging.Handler):
-    """Remembers the records in which something sensitive stood."""
+class Planted:
+    """What the package was given to keep, and what it made of it: of the running test, and of all tests."""
 
     def __init__(self) -> None:
-        super().__init__(logging.NOTSET)
-        self.leaks: list[str] = []
-        self.records = 0
+        self._lasting: set[str] = set()
+        self._secrets: set[str] = set()
+        self._signatures: set[str] = set()
+        self._derived: set[tuple[str, str, str]] = set()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(_STRANGERS):
-            return
-        self.records += 1
-        text = f"{record.getMessage()} {record.args!r} {record.exc_info!r}"
+    def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Learn of every :class:`Secret` that is made, of every signature, and of the key behind it."""
+        make, sign = Secret.__init__, SigV4Signer.sign
+
+        def made(secret, value):
+            make(secret, value)
+            self.secret(value)
+
+        def signed(signer, request, credentials, *, at):
+            result = sign(signer, request, credentials, at=at)
+            self.signature(credentials.secret_access_key.reveal(), result.headers["authorization"])
+            return result
+
+        monkeypatch.setattr(Secret, "__init__", made)
+        monkeypatch.setattr(SigV4Signer, "sign", signed)
+
+    def secret(self, value: str) -> None:
+        """Look for *value* from now on."""
+        if len(value) >= _SHORTEST and len(self._secrets) < _MOST and SENSITIVE.search(value) is None:
+            self._secrets.add(value)
+
+    def signature(self, secret: str, authorization: str) -> None:
+        """Look for the signature in *authorization* from now on, and for the key derived from *secret*."""
+        self._signatures.add(authorization.rpartition("Signature=")[2])
+        day, region, service, _ = authorization.partition(", SignedHeaders=")[0].rsplit("/", 4)[1:]
+        if (known := (secret, day, region)) not in self._derived:
+            self._derived.add(known)
+            key = derived_key(secret, day, region, service, "aws4_request")
+            for text in (key.hex(), base64.b64encode(key).decode(), repr(key)[2:-1], key.decode("latin-1")):
+                self.secret(text)
+
+    def keep(self) -> None:
+        """What was planted up to now lasts for all tests."""
+        self._lasting |= self._secrets
+        self.forget()
+
+    def forget(self) -> None:
+        """A test is over."""
+        self._secrets.clear()
+        self._signatures.clear()
+        self._derived.clear()
+
+    def kind_in(self, text: str) -> str | None:
+        """Return what kind of secret stands in *text*, if any."""
         if SENSITIVE.search(text):
-            self.leaks.append(f"{record.name}: {SENSITIVE.sub('<leak>', text)}")
+            return "a code, an Authorization header or the planted key"
+        if any(secret in text for secret in self._secrets) or any(secret in text for secret in self._lasting):
+            return "a planted secret or a derived key"
+        if self._signatures and not self._signatures.isdisjoint(_HEX.findall(text)):
+            return "a signature"
+        return None
 
 
-@pytest.fixture(scope="session")
-def leak_detector():
-    """Every logger of the process at DEBUG, watched."""
-    detector = LeakDetector()
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(detector)
-    root.setLevel(logging.DEBUG)
-    yield detector
-    root.removeHandler(detector)
-    root.setLevel(level)
-
-
-@pytest.fixture(autouse=True)
-def no_leaks(leak_detector):
-    """No test logs a claim code, a signature or the planted secret key."""
-    yield
-    leaks, leak_detector.leaks = leak_detector.leaks, []
-    assert not leaks, f"secrets were logged: {leaks}"
+def derived_key(secret: str, *scope: str) -> bytes:
+    """Return the key that signs on a day in a region, made as the rules of the signature say."""
+    key = f"AWS4{secret}".encode()
+    for part in scope:
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
