@@ -46,6 +46,8 @@ class CommandContext:
         """Set by the first Ctrl-C: finish what is in flight, and begin nothing new."""
         self.patience = GRACE
         """Seconds that what is in flight may take when the command ends; 0 when it is to stop at once."""
+        self.tells_retries = True
+        """Whether a person is told of every attempt that is repeated."""
         self._flags = flags
         self._stack = AsyncExitStack()
         self._settings: Settings | None = None
@@ -154,7 +156,8 @@ class CommandContext:
         endpoint = self.endpoint
         self.output.note(f"{what} at {endpoint.identity} as {self.settings.require('partner_id')}:")
         for name, cell in facts.items():
-            self.output.note(f"  {name.replace('_', ' ')}: {cell}")
+            if cell is not None:
+                self.output.note(f"  {name.replace('_', ' ')}: {cell}")
         self.output.note(f"  total: {total}")
         if self._flags.get("yes"):
             return
@@ -181,7 +184,7 @@ class CommandContext:
     def _tell(self, event: Event) -> None:
         from ..events import RetryScheduled
 
-        if isinstance(event, RetryScheduled):
+        if isinstance(event, RetryScheduled) and self.tells_retries:
             self.output.note(
                 f"{event.operation}: {event.error}, attempt {event.attempt + 1} in {event.delay:.1f} s"
             )

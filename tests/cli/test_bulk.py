@@ -264,6 +264,15 @@ def test_status_and_report_ask_nobody(cli, emulator, rewards):
     assert cli("bulk", "status", "rewards.csv").code == 4
 
 
+def test_attempts_that_are_repeated_are_nobodys_business(cli, emulator, rewards):
+    """Among many rewards some always are: the terminal keeps its bar and what went wrong for good."""
+    emulator.faults.arm(Fault(FaultKind.FAULT_AFTER, operation="CreateGiftCard", nth=1))
+    result = cli("bulk", "run", rewards(3), "--yes", terminal=True)
+    assert (result.code, emulator.faults.fired != []) == (0, True)
+    assert "attempt" not in result.err
+    assert "None" not in result.err
+
+
 def test_a_long_report_is_a_file(cli, rewards):
     """Nobody reads two thousand lines on a screen."""
     cli("create", "another", "5.00", "USD", "--yes")
