@@ -155,6 +155,8 @@ class Run:
             await asyncio.gather(*(self._work() for _ in range(self._in_flight)))
             while self._rewards:
                 await asyncio.wait(self._rewards)
+            if not self._is_stopping.is_set():
+                await self._look_once()
         except Exception as failure:  # noqa: BLE001  (raised to whoever iterates)
             self.stop(failure)
         finally:
@@ -243,6 +245,9 @@ class Run:
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            # Not told this time: the estimate goes on.
-            with suppress(AgcodError):
-                await self._limits.look_again()
+            await self._look_once()
+
+    async def _look_once(self) -> None:
+        # Not told this time: the estimate goes on.
+        with suppress(AgcodError):
+            await self._limits.look_again()

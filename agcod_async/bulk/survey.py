@@ -196,9 +196,14 @@ class Survey:
             return await self._count(await anext(chunks), Problems())
 
     async def _open(self, chunk: Chunk, tally: Tally) -> list[Intent]:
-        """Count a chunk, and return what there is to be done for it."""
+        """
+        Count a chunk, and return what there is to be done for it.
+
+        What has left already comes last: a run that was killed holds it for up to a minute.
+        """
         seen = await self._ledger.look(chunk.intents, payer=self._payer)
         intents: list[Intent] = []
+        begun: list[Intent] = []
         for intent, glance in zip(chunk.intents, seen, strict=True):
             if glance is None or glance.disagreement:
                 if self._memory is not None:
@@ -208,8 +213,8 @@ class Survey:
                 )
             tally.count(glance, intent.value)
             if is_open(glance.state, glance.goal, retry_refused=self._retry_refused):
-                intents.append(intent)
-        return intents
+                (begun if glance.state in ("sent", "reversing") else intents).append(intent)
+        return intents + begun
 
     def _too_much(self, intent: Intent) -> str | None:
         try:

@@ -50,7 +50,7 @@ async def load(
     """Load an amount onto a customer's balance, once: the same REFERENCE never charges twice."""
     value = payable("AMOUNT", Money(amount, currency))
     source = _source(source_id, institution_id, source_details)
-    issuer = await context.issuer(on_unknown=on_unknown, budget=wait)
+    issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
     context.confirm("Load a balance", {"reference": reference, "account": account}, total=str(value))
     receipt = await issuer.load(
         reference, value, Account(id=account, type=account_type), transaction_source=source

@@ -14,6 +14,7 @@ import typer
 
 from ..bulk import Campaign, Format, RewardFile
 from ..errors import AgcodError, CampaignStopped, ConfigurationError, InvalidRewards
+from ..ledger import MemoryLedger
 from ..money import Money, payable
 from .codes import CodeFile
 from .command import ACCOUNT, LEDGER, OUTPUT, SPENDING, command
@@ -98,9 +99,12 @@ def _issuing(name: str, text: str, examples: Sequence[str], *, retry_refused: bo
         on_unknown: OnUnknown = "complete",
         wait: Budget = 600.0,
     ) -> ExitCode:
+        # Among a million rewards some are repeated all the time: AGCOD_LOG=info tells which.
+        context.tells_retries = False
         campaign = Campaign(
             await context.session(),
-            await context.ledger(),
+            # Of what was never issued there is nothing to be read, and nothing is left behind.
+            MemoryLedger() if dry_run and not context.has_ledger else await context.ledger(is_made=True),
             _rewards(context, file, file_format, ignore),
             max_total=_money("--max-total", max_total),
             max_failures=max_failures,
@@ -324,7 +328,8 @@ async def _standings(
     context: CommandContext, file: Path, file_format: Format | None, ignore: str
 ) -> AsyncGenerator[list[Standing], None]:
     rewards = _rewards(context, file, file_format, ignore)
-    campaign = Campaign(await context.session(), await context.ledger(), rewards)
+    ledger = await context.ledger()
+    campaign = Campaign(await context.session(), ledger, rewards)
     try:
         async with aclosing(_sliced(campaign)) as slices:
             async for some in slices:

@@ -29,7 +29,7 @@ async def activate(
 ) -> None:
     """Put an amount on a physical card, once: the same REFERENCE never charges twice."""
     value = payable("AMOUNT", Money(amount, currency))
-    issuer = await context.issuer(on_unknown=on_unknown, budget=wait)
+    issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
     context.confirm("Activate a card", {"reference": reference, "card_number": card_number}, total=str(value))
     receipt = await issuer.activate(
         reference, card_number, value, program_id=program_id, product_type=product_type

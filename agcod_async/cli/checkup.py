@@ -158,7 +158,7 @@ class Checkup:
             path = self._context.process.folder / place
             loop = asyncio.get_running_loop()
             yield await loop.run_in_executor(None, _disk, path.parent)
-            if not path.exists():
+            if not self._context.has_ledger:
                 yield Finding(check="ledger", state="ok", says=f"{path}: not made yet")
                 return
         try:

@@ -46,6 +46,8 @@ class CommandContext:
         """Set by the first Ctrl-C: finish what is in flight, and begin nothing new."""
         self.patience = GRACE
         """Seconds that what is in flight may take when the command ends; 0 when it is to stop at once."""
+        self.tells_retries = True
+        """Whether a person is told of every attempt that is repeated."""
         self._flags = flags
         self._stack = AsyncExitStack()
         self._settings: Settings | None = None
@@ -91,17 +93,40 @@ class CommandContext:
             self._session = await self._stack.enter_async_context(session)
         return self._session
 
-    async def ledger(self) -> Ledger:
-        """Return the ledger of this run: a SQLite file, or PostgreSQL where it is a URL."""
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the ledger's file is there; a database is asked for no sooner than it is needed."""
+        place = self.settings.ledger
+        return "://" in place or (self.process.folder / place).exists()
+
+    async def ledger(self, *, is_made: bool = False) -> Ledger:
+        """
+        Return the ledger of this run: a SQLite file, or PostgreSQL where it is a URL.
+
+        Args:
+            is_made: whether a file that is not there is made: for commands that issue.
+
+        Raises:
+            CommandError:
+                there is no such file. An empty ledger in its place would say that nobody was paid.
+        """
+        if not (is_made or self.has_ledger):
+            raise CommandError(
+                f"ledger {self.settings.ledger}: there is no such file",
+                fix="give --ledger FILE, or set AGCOD_LEDGER; the first command that issues makes it",
+                code=ExitCode.LEDGER,
+            )
         if self._ledger is None:
             self._ledger = await self._stack.enter_async_context(_ledger_at(self.settings.ledger, self))
         return self._ledger
 
-    async def issuer(self, *, on_unknown: OnUnknown = "complete", budget: float = 60.0) -> Issuer:
+    async def issuer(
+        self, *, on_unknown: OnUnknown = "complete", budget: float = 60.0, makes_ledger: bool = False
+    ) -> Issuer:
         """Return an issuer over :meth:`session` and :meth:`ledger`."""
         from ..issuer import Issuer
 
-        session, ledger = await self.session(), await self.ledger()
+        session, ledger = await self.session(), await self.ledger(is_made=makes_ledger)
         issuer = Issuer(session, ledger, on_unknown=on_unknown, budget=budget, ceiling=self.settings.ceiling)
         # Before session and ledger are closed, what is in flight gets its answer.
         self._stack.push_async_callback(lambda: issuer.finish(within=self.patience))
@@ -131,7 +156,8 @@ class CommandContext:
         endpoint = self.endpoint
         self.output.note(f"{what} at {endpoint.identity} as {self.settings.require('partner_id')}:")
         for name, cell in facts.items():
-            self.output.note(f"  {name.replace('_', ' ')}: {cell}")
+            if cell is not None:
+                self.output.note(f"  {name.replace('_', ' ')}: {cell}")
         self.output.note(f"  total: {total}")
         if self._flags.get("yes"):
             return
@@ -158,7 +184,7 @@ class CommandContext:
     def _tell(self, event: Event) -> None:
         from ..events import RetryScheduled
 
-        if isinstance(event, RetryScheduled):
+        if isinstance(event, RetryScheduled) and self.tells_retries:
             self.output.note(
                 f"{event.operation}: {event.error}, attempt {event.attempt + 1} in {event.delay:.1f} s"
             )

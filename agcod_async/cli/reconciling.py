@@ -13,7 +13,7 @@ from .account import incomplete
 from .asking import ActivityTypes, Days, From, To, activity_types, until_stopped, window
 from .command import ASKING, LEDGER, command
 from .context import CommandContext
-from .exits import CommandError, ExitCode, described
+from .exits import ExitCode, described
 from .values import money_record
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ async def reconcile(
     is under way is no difference. The activity is read at a page of 1000 records a second.
     """
     named = activity_types(types)
-    _check_ledger(context)
-    session, ledger = await context.session(), await context.ledger()
+    ledger, session = await context.ledger(), await context.session()
     start, end = window(first, last, days, latest=session.clock() - _UNDER_WAY)
 
     async def compare() -> ExitCode:
@@ -81,17 +80,6 @@ async def reconcile(
             return ExitCode.OK if result.is_balanced else ExitCode.DIFFERENCE
 
     return await until_stopped(context, compare())
-
-
-def _check_ledger(context: CommandContext) -> None:
-    """Refuse a file that is not there: compared with an empty ledger, every card would be missing here."""
-    place = context.settings.ledger
-    if "://" not in place and not (context.process.folder / place).exists():
-        raise CommandError(
-            f"ledger {place}: there is no such file",
-            fix="give --ledger FILE, or set AGCOD_LEDGER; `agcod activity` needs none",
-            code=ExitCode.LEDGER,
-        )
 
 
 async def _show(context: CommandContext, result: Reconciliation, *, show_all: bool, as_csv: bool) -> None:

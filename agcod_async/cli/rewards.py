@@ -63,7 +63,7 @@ async def create(
     with ExitStack() as stack:
         # Opened before anything is spent.
         codes = None if codes_to is None else stack.enter_context(CodeFile(context.process.folder / codes_to))
-        issuer = await context.issuer(on_unknown=on_unknown, budget=wait)
+        issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
         context.confirm("Create a gift card", {"reference": reference}, total=str(value))
         issued = await issuer.issue(
             reference,

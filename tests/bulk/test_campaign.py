@@ -662,6 +662,26 @@ async def test_what_is_undone_meanwhile_is_told(world):
     assert spent(world) == 20
 
 
+async def test_what_was_sent_before_does_not_hold_up_the_rest(world):
+    """A killed run still holds what it had in flight, for up to a minute; the others begin at once."""
+    for number in range(30):
+        await world.ledger.begin(order(number), payer=world.payer, owner="killed", lease=60.0)
+    async with campaign_of(world, orders(100), in_flight=10) as campaign:
+        first = [(await anext(campaign)).reference for _ in range(70)]
+        assert world.now < 5.0
+        rest = [receipt.reference async for receipt in campaign]
+    assert (min(first), max(rest)) == ("order-0030", "order-0029")
+    assert spent(world) == 1000
+
+
+async def test_the_last_word_on_the_funds_is_the_services(world):
+    """What was in flight when they were told is counted twice in the estimate, and not in the end."""
+    world.faults.arm(_fault(FaultKind.DELAY, probability=0.2, seconds=20.0))
+    _, progress = await run(world, orders(600, Money("0.25", "USD")), in_flight=3)
+    assert world.now > 60
+    assert progress.funds == Money(10_000 - spent(world), "USD")
+
+
 async def test_a_replacement_that_was_interrupted_is_taken_up(world):
     """With on_unknown="replace" a run may end between the reversal and the new card."""
     world.faults.arm(_fault(FaultKind.RESEND_AFTER, operation="CreateGiftCard", times=20))

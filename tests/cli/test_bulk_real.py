@@ -74,6 +74,7 @@ def strict(tmp_path):
         yield Cli(tmp_path, {**environment, "AGCOD_LOG": "info"}), emulator
 
 
+@pytest.mark.alone
 def test_the_accounts_rate_on_a_real_clock(strict):
     """
     Nothing is refused for its rate, from the first receipt to the last.

@@ -29,7 +29,7 @@ CASES = {
     "void": ([["load", "payout-1", *ACCOUNT, "--yes"]], ["payout-1", "--yes"]),
     "validate": ([], [*ACCOUNT]),
     "status": ([["create", "order-1", "25.00", "USD", "--yes"]], ["order-1"]),
-    "recover": ([], ["--yes"]),
+    "recover": ([["create", "order-1", "25.00", "USD", "--yes"]], ["--yes"]),
     "funds": ([], []),
     "activity": ([["create", "order-1", "25.00", "USD", "--yes"]], []),
     "reconcile": ([["create", "order-1", "25.00", "USD", "--yes"]], []),

@@ -62,7 +62,6 @@ def test_the_wrong_way_back_names_the_right_one(cli, made, undone, fix):
 
 def test_where_a_reward_stands(cli):
     """The ledger answers, for one reference and in sums; nothing is sent."""
-    assert "empty" in cli("status", terminal=True).err
     cli("create", "order-1", "5", "USD", "--yes")
     cli("create", "order-2", "7", "USD", "--yes")
     offline = cli.with_environ(AGCOD_ENDPOINT=None, AGCOD_PARTNER_ID=None)
@@ -76,6 +75,7 @@ def test_where_a_reward_stands(cli):
 
 def test_a_reference_that_nobody_knows(cli):
     """The message names the ledger that was asked."""
+    cli("create", "order-2", "5", "USD", "--yes")
     result = cli("status", "order-1")
     assert (result.code, "rewards.db" in result.error["message"]) == (2, True)
 

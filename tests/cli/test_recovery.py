@@ -27,6 +27,7 @@ def due_now(cli, **columns):
 
 def test_nothing_open(cli):
     """Nothing to confirm, nothing to do."""
+    cli("create", "order-1", "5.00", "USD", "--yes")
     result = cli("recover", terminal=True)
     assert (result.code, result.err) == (0, "Nothing is open.\n")
 

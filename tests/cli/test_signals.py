@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -135,17 +136,19 @@ def test_where_loops_have_no_signal_handlers():
 
 def test_a_reader_that_has_gone(cli):
     """`agcod activity | head -1` ends quietly."""
-    with cli.process("activity", "--json") as process:
+    cli("create", "order-1", "5.00", "USD", "--yes")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    with cli.process("activity", "--json", "--from", f"{yesterday}") as process:
         process.stdout.close()
         _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (ExitCode.INTERRUPTED, "")
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", buffering=1) as pipe:
         process = Process(
             stdout=pipe, stderr=Stream(is_terminal=False), environ=cli.environ, folder=cli.folder
         )
-        assert run(["config"], process) == ExitCode.INTERRUPTED
+        assert run(["funds"], process) == ExitCode.INTERRUPTED
     assert process.stderr.getvalue() == ""
 
 

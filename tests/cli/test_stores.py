@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from agcod_async.cli.context import CommandContext
 from agcod_async.cli.output import Output
 from agcod_async.cli.process import Process
@@ -53,4 +55,32 @@ async def test_what_is_open_is_opened_once(offline):
     )
     async with context:
         assert await context.session() is await context.session()
-        assert await context.ledger() is await context.ledger()
+        assert await context.ledger(is_made=True) is await context.ledger()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("status", "order-1"),
+        ("recover", "--yes"),
+        ("cancel", "order-1", "--yes"),
+        ("reconcile",),
+        ("bulk", "status", "rewards.csv"),
+        ("bulk", "report", "rewards.csv"),
+    ],
+    ids=" ".join,
+)
+def test_a_ledger_that_is_not_there_is_not_made_by_readers(offline, arguments):
+    """In the wrong folder an empty ledger would say that nobody was paid, and lie there ever after."""
+    offline.write("reference,amount,currency\norder-1,25.00,USD\n", "rewards.csv")
+    signed = offline.with_environ(
+        AGCOD_ENDPOINT="na-sandbox",
+        AGCOD_PARTNER_ID="Acme1",
+        AGCOD_ACCESS_KEY_ID="a",
+        AGCOD_SECRET_ACCESS_KEY="b",
+    )
+    result = signed(*arguments)
+    assert (result.code, result.error["message"]) == (8, "ledger rewards.db: there is no such file")
+    assert "--ledger" in result.error["fix"]
+    assert [path.name for path in offline.folder.iterdir()] == ["rewards.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -59,7 +60,7 @@ def test_a_code_only_when_it_is_asked_for(cli, emulator):
 
 
 def test_a_crash_shows_no_locals(cli):
-    """Pretty tracebacks would show what stands in every frame: keys, codes, requests."""
+    """A traceback names the frames, and not what stands in them: keys, codes, requests."""
     script = (
         "import os, sys\n"
         "from agcod_async import AgcodSession, cli\n"
@@ -74,19 +75,28 @@ def test_a_crash_shows_no_locals(cli):
         [sys.executable, "-c", script, "funds"], env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "RuntimeError" in done.stderr
+    assert "RuntimeError at\n" in done.stderr
+    assert "in get_available_funds" not in done.stderr
+    assert done.stderr.rpartition("DEBUG")[2].split("\n\n")[0].endswith("line 5, in fail")
     assert cli.environ["AGCOD_SECRET_ACCESS_KEY"] not in done.stderr
 
 
 def test_a_terminal_gets_text_and_a_pipe_gets_json(cli):
     """The same command, without a flag."""
-    ended, screen = cli.on_terminal("funds", "--quick")
+    facts = {"available": "10000.00", "currency": "USD", "average_daily_spend": "0.00"}
+    about = {"partner_id": "Acme1", "endpoint": cli.environ["AGCOD_ENDPOINT"]}
+    ended, screen = cli.on_terminal("funds")
+    # What comes after the progress, which is wiped out.
+    table = dict(line.strip().split("  ", 1) for line in screen.rpartition("\x1b[2K")[2].splitlines())
+    shown = {name.replace(" ", "_"): value.strip() for name, value in table.items()}
     assert ended == 0
-    assert "10000.00" in screen
-    assert "{" not in screen
+    assert shown.pop("timestamp").endswith(" UTC")
+    assert shown == {**facts, "days_remaining": "-", **about}
     with cli.process("funds") as process:
         out, err = process.communicate(timeout=20)
-    assert (out[:1], err) == ("{", "")
+    record = json.loads(out)
+    assert (record.pop("timestamp")[-1], err) == ("Z", "")
+    assert record == {**facts, "days_remaining": None, **about}
 
 
 @pytest.mark.parametrize(

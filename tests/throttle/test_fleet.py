@@ -87,6 +87,7 @@ def rate(times: list[float]) -> float:
 
 
 @pytest.mark.once
+@pytest.mark.alone
 async def test_four_processes_share_one_budget(shared_redis, record_property):
     """Exactly the account's rate, fairly shared, one round trip each, whatever the clocks say."""
     pytest.importorskip("uvicorn")
@@ -136,6 +137,7 @@ async def test_four_processes_share_one_budget(shared_redis, record_property):
 
 
 @pytest.mark.once
+@pytest.mark.alone
 async def test_a_store_that_freezes_dies_and_comes_back_empty(own_redis, record_property):
     """Not one second over the limit, nobody stands still, and all are back by themselves."""
     async with fleet(own_redis.url, "AcmeStorm", 12) as (judge, reports):
