@@ -92,8 +92,10 @@ async def credentials_of(provider: CredentialsProvider) -> Credentials:
     """
     name = type(provider).__name__
     try:
-        asked: object = provider.get_credentials()
-        credentials: object = await asked if isawaitable(asked) else asked
+        question: object = provider.get_credentials()
+        if not isawaitable(question):
+            raise ConfigurationError(f"credentials: {name}.get_credentials must be an async function")
+        credentials: object = await question
     except (ConfigurationError, CredentialsUnavailable):
         raise
     except asyncio.CancelledError as exc:
@@ -107,8 +109,6 @@ async def credentials_of(provider: CredentialsProvider) -> Credentials:
         # By name only: its text may quote what it could not read.
         reason = " ".join(filter(None, (type(exc).__name__, getattr(exc, "strerror", None))))
     else:
-        if credentials is asked:
-            raise ConfigurationError(f"credentials: {name}.get_credentials must be an async function")
         if isinstance(credentials, Credentials):
             return credentials
         raise ConfigurationError(
