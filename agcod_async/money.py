@@ -90,7 +90,8 @@ def payable(field: str, value: object) -> Money:
     if exact != value.amount:
         unit = f"at most {digits} decimals" if digits else "no decimals"
         raise ConfigurationError(f"{field}: amount {_short(value.amount)} is too fine: {code} has {unit}")
-    return Money(exact, code)
+    is_exact = type(value) is Money and exact.same_quantum(value.amount)
+    return value if is_exact else Money(exact, code)
 
 
 def _rounded(amount: Decimal, digits: int) -> Decimal:

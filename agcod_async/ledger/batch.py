@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from ..errors import Outcome
 
+# Of the loop, for which a batch that still grows is held back.
+_STEPS = 8
+
 C = TypeVar("C")
 R = TypeVar("R")
 
@@ -65,7 +68,7 @@ class Batches(Generic[C]):
         if self._idle.is_set():
             self._idle.clear()
             # Not at once: the tasks that are ready now can still join the batch.
-            self._loop.call_soon(self._next)
+            self._loop.call_soon(self._gather, len(self._waiting))
         return await future
 
     async def aclose(self, last: Callable[[], None]) -> None:
@@ -77,6 +80,14 @@ class Batches(Generic[C]):
     async def first(self, work: Callable[[], None]) -> None:
         """Do *work* before any batch."""
         await self._loop.run_in_executor(self._executor, work)
+
+    def _gather(self, before: int, steps: int = _STEPS) -> None:
+        """Begin the next batch as soon as a step of the loop brings nothing more to it."""
+        waiting = len(self._waiting)
+        if waiting > before and steps:
+            self._loop.call_soon(self._gather, waiting, steps - 1)
+        else:
+            self._next()
 
     def _next(self) -> None:
         batch = [(work, future) for work, future in self._waiting if not future.cancelled()]
@@ -102,7 +113,7 @@ class Batches(Generic[C]):
                 future.set_exception(done.error)
             else:
                 future.set_result(done.result)
-        self._next()
+        self._loop.call_soon(self._gather, len(self._waiting))
 
 
 def _own(failure: BaseException, work: Work[Any, Any]) -> LedgerError:

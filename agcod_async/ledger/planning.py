@@ -61,7 +61,7 @@ def _checked(intent: Intent) -> Intent:
         if (getattr(intent, field) is not None) != (intent.kind == kind):
             raise ConfigurationError(f"{field}: needed to {kind}, and for nothing else")
     value = payable("value", intent.value)
-    return intent if value.amount.as_tuple() == intent.value.amount.as_tuple() else _with(intent, value=value)
+    return intent if value is intent.value else _with(intent, value=value)
 
 
 def _with(intent: Intent, **changes: object) -> Intent:

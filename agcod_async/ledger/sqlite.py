@@ -7,6 +7,8 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -54,6 +56,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM"
+_BEGIN = (
+    f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608  (our names)
+    "ON CONFLICT (reference) DO NOTHING"
+)
 _UPDATE = (
     f"UPDATE entries SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)} "  # noqa: S608  (our names)
     "WHERE reference = ? AND version = ? AND request_id = ? AND endpoint = ? AND kind = ? AND amount = ? "
@@ -243,16 +249,17 @@ def _begin(
     start: Callable[[Entry], Entry | None],
 ) -> tuple[Entry, bool]:
     [(reference, intent)] = wanted.items()
-    known = _get(connection, reference)
-    if known is not None:
-        check_same({reference: known}, wanted, payer)
-    entry = known or fresh(intent)
-    mine = start(entry)
-    if known is None:
-        _insert(connection, "entries", [mine or entry])
-    elif mine is not None:
-        _update(connection, known, mine)
-    return mine or entry, mine is not None
+    first = start(fresh(intent))
+    assert first is not None  # what is new has neither a past nor a driver
+    # Most references are new, and one statement both finds that out and notes it.
+    if connection.execute(_BEGIN, _row(first)).rowcount == 1:
+        return first, True
+    [known] = _known(connection, [reference]).values()
+    check_same({reference: known}, wanted, payer)
+    mine = start(known)
+    if mine is None:
+        return known, False
+    return _update(connection, known, mine), True
 
 
 def _claim(
@@ -297,15 +304,17 @@ def _update(connection: sqlite3.Connection, before: Entry, after: Entry) -> Entr
 
 
 def _insert(connection: sqlite3.Connection, table: str, entries: Iterable[Entry]) -> None:
-    rows = [(*intent_row(entry, str), *state_row(entry, _micros)) for entry in entries]
+    rows = [_row(entry) for entry in entries]
     if not rows:
         return
-    # Most columns of a new entry are empty, and leaving them out takes half the time.
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-    used = {name: values for name, values in columns.items() if values.count(None) < len(values)}
-    names, places = ", ".join(used), ", ".join("?" * len(used))
-    statement = f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608  (names of our own)
-    connection.executemany(statement, zip(*used.values(), strict=True))
+    # Most columns of a new entry are empty, and a statement has its own cost: in a third of the time without.
+    used = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows)]
+    names, marks = ", ".join(COLUMNS[place] for place in used), f"({', '.join('?' * len(used))})"
+    values, size = itemgetter(*used), _VALUES // len(used)
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        statement = f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(some))}"  # noqa: S608  (names of our own)
+        connection.execute(statement, [*chain.from_iterable(map(values, some))])
 
 
 def _get(connection: sqlite3.Connection, reference: str) -> Entry | None:
@@ -402,6 +411,10 @@ def _paid_by(payer: Payer | None) -> tuple[str, tuple[str, ...]]:
     if payer is None:
         return "", ()
     return "AND partner_id = ? AND endpoint = ?", (payer.partner_id, payer.endpoint)
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    return (*intent_row(entry, str), *state_row(entry, _micros))
 
 
 def _entry(row: Sequence[object]) -> Entry:

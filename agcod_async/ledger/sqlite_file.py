@@ -112,7 +112,7 @@ class SQLiteFile:
         begin = "BEGIN IMMEDIATE" if any(work.writes for work in works) else "BEGIN"
         try:
             connection.execute(begin)
-            done = [self._run(connection, work) for work in works]
+            done = self._together(connection, works) or [self._alone(connection, work) for work in works]
             connection.execute("COMMIT")
         except sqlite3.Error as exc:
             raise self.failure(exc) from exc
@@ -131,7 +131,20 @@ class SQLiteFile:
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), None)
         return LedgerError(f"ledger {self.path}: {advice or exc}", outcome=outcome)
 
-    def _run(self, connection: sqlite3.Connection, work: Work[sqlite3.Connection, Any]) -> Done:
+    def _together(
+        self, connection: sqlite3.Connection, works: Sequence[Work[sqlite3.Connection, Any]]
+    ) -> list[Done] | None:
+        """Do all of *works*, or nothing and return None: nearly always there is nothing to undo."""
+        connection.execute("SAVEPOINT works")
+        try:
+            return [Done(work.run(connection)) for work in works]
+        except Exception:  # it comes again, to whoever asked for it, when each is done alone
+            if not connection.in_transaction:
+                raise
+            connection.execute("ROLLBACK TO works")
+            return None
+
+    def _alone(self, connection: sqlite3.Connection, work: Work[sqlite3.Connection, Any]) -> Done:
         if work.writes:
             connection.execute("SAVEPOINT work")
         try:

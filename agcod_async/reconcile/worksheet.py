@@ -75,7 +75,7 @@ CREATE INDEX here_reference ON here (reference);
 
 # The first of each time, type and code stays; charges are gathered, a line each.
 _NOTE = """
-INSERT INTO there VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO there VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (request_id) DO UPDATE SET
     charges = charges || excluded.charges,
     refunds = refunds + excluded.refunds,
@@ -93,8 +93,12 @@ ON CONFLICT (request_id) DO UPDATE SET
 
 # A ledger may be far longer than the time: only what can meet a record, or should have, is kept.
 _ENTER = """
-INSERT OR REPLACE INTO here SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-WHERE ?11 OR EXISTS (SELECT 1 FROM there WHERE request_id = ?1)
+WITH entry (
+    request_id, reference, generation, state, amount, currency_code, gc_id, since, until,
+    is_listed, is_in_time
+) AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
+INSERT OR REPLACE INTO here SELECT * FROM entry
+WHERE is_in_time OR EXISTS (SELECT 1 FROM there WHERE there.request_id = entry.request_id)
 """
 
 _REACH = """

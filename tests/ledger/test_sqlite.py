@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agcod_async import ConfigurationError, LedgerError, Money
+from agcod_async import ConfigurationError, LedgerError, Money, StaleEntry
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
+from agcod_async.ledger.batch import Work
 from agcod_async.ledger.schema import Migration, migrations
-from agcod_async.ledger.sqlite_file import statements, wal_is_safe
+from agcod_async.ledger.sqlite_file import SQLiteFile, statements, wal_is_safe
 from tests.ledger.world import PAYER
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -26,8 +27,8 @@ USD25 = Money("25.00", "USD")
 SAFE, UNSAFE = (3, 51, 3), (3, 40, 1)
 
 
-def order(reference="order-1"):
-    return Intent(reference=reference, value=USD25)
+def order(reference="order-1", value=USD25):
+    return Intent(reference=reference, value=value)
 
 
 async def plan(ledger, *references):
@@ -341,6 +342,70 @@ async def test_what_waits_together_is_one_transaction(path):
         assert begun == ["BEGIN IMMEDIATE"]
         await asyncio.gather(*(ledger.get(f"order-{number}") for number in range(50)))
         assert begun[1:] == ["BEGIN"]
+
+
+async def later(steps, work):
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    return await work
+
+
+async def test_a_batch_waits_for_what_is_just_coming(path):
+    """Tasks that come one step of the loop after the other share a transaction, but nobody waits for ever."""
+    begun = []
+    async with SQLiteLedger(path) as ledger:
+        ledger._file._connection.set_trace_callback(
+            lambda statement: begun.append(statement) if statement.startswith("BEGIN") else None
+        )
+        await asyncio.gather(*(later(step, plan(ledger, f"order-{step}")) for step in reversed(range(5))))
+        assert len(begun) == 1
+        await asyncio.gather(*(later(step, plan(ledger, f"more-{step}")) for step in reversed(range(100))))
+        assert 2 < len(begun) < 20
+
+
+async def test_what_comes_with_a_mistake_is_written_once(path):
+    """All of a batch is undone before each of it is done alone: the others are neither lost nor doubled."""
+    async with SQLiteLedger(path) as ledger:
+        [known] = await plan(ledger, "known")
+        other = order("known", value=Money("26.00", "USD"))
+        results = await asyncio.gather(
+            ledger.begin(order("new"), payer=PAYER, owner="a", lease=60),
+            ledger.begin(order("new"), payer=PAYER, owner="b", lease=60),
+            ledger.plan([order("fresh"), other], payer=PAYER),
+            ledger.save(msgspec.structs.replace(known, version=9)),
+            ledger.begin(order("known"), payer=PAYER, owner="a", lease=60),
+            return_exceptions=True,
+        )
+        (entry, is_mine), again, mistaken, stale, (begun, is_mine_too) = results
+        assert is_mine
+        assert again == (entry, False)
+        assert isinstance(mistaken, ConfigurationError)
+        assert isinstance(stale, StaleEntry)
+        assert is_mine_too
+        assert begun.version == 2
+        assert [each.reference async for each in ledger.entries()] == ["known", "new"]
+
+
+@pytest.mark.parametrize("lasts", [0, 1])
+def test_a_transaction_that_the_disk_ends_fails_as_a_whole(path, lasts):
+    """Nobody is told that something was written which went with the transaction, the second time neither."""
+    file = SQLiteFile(path, mounts=lambda: "", version=UNSAFE)
+    file.open()
+    turns = iter(range(9))
+
+    def write(connection):
+        return connection.execute("DELETE FROM history").rowcount
+
+    def lose(connection):
+        if next(turns) == lasts:
+            connection.execute("ROLLBACK")
+        raise sqlite3.OperationalError("disk I/O error")
+
+    works = [Work(run=run, writes=True, outcome="not_sent") for run in (write, lose, write)]
+    with pytest.raises(LedgerError, match="disk I/O error"):
+        file.run_all(works)
+    assert [done.result for done in file.run_all(works[:1])] == [0]
+    file.close()
 
 
 async def test_one_thread_writes(path):
