@@ -73,6 +73,8 @@ def places_of(names: Sequence[str], ignored: Collection[str]) -> list[int | None
         ConfigurationError: a column is missing, unknown, or there twice; the message names it.
     """
     places: list[int | None] = [None] * len(FIELDS)
+    if all(field_of(name) is None for name in names):
+        raise ConfigurationError("a header is needed, such as reference,amount,currency")
     for place, name in enumerate(names):
         if name in ignored:
             continue
@@ -151,6 +153,8 @@ class Rows:
     def _wrong_currency(self, currency: str) -> str | None:
         if not currency:
             return "it is missing"
+        if currency.upper() in self._currencies and currency not in self._currencies:
+            return f"{shown(currency)} is written {currency.upper()}"
         if currency not in self._currencies:
             return f"{shown(currency)} is none of {', '.join(sorted(self._currencies))}"
         return None

@@ -111,7 +111,7 @@ def _explained(wrong: csv.Error) -> str:
 def _other_separator(names: list[str], separator: str) -> str:
     for other, name in _SEPARATORS.items():
         if other != separator and other in names[0]:
-            return f"; it seems to be separated by {name}, where {_SEPARATORS[separator]} are expected"
+            return f"; this one seems to be separated by {name}, where {_SEPARATORS[separator]} are expected"
     found = ", ".join(shown(name) for name in names[:6])
     return f"; it has {found}"
 

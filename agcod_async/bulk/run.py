@@ -155,7 +155,7 @@ class Run:
             await asyncio.gather(*(self._work() for _ in range(self._in_flight)))
             while self._rewards:
                 await asyncio.wait(self._rewards)
-            if not self._is_stopping.is_set():
+            if self._begun and not self._is_stopping.is_set():
                 await self._look_once()
         except Exception as failure:  # noqa: BLE001  (raised to whoever iterates)
             self.stop(failure)

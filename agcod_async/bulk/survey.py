@@ -153,9 +153,9 @@ class Survey:
         async for chunk in self._chunks(problems):
             self._repeats.collect(chunk.intents)
             self._parts.append(await self._count(chunk, problems))
+        has_repeats = await self._find_repeats(problems)
         problems.check(self._source.name)
-        if await self._find_repeats(problems):
-            problems.check(self._source.name)
+        if has_repeats:
             self._parts = [
                 await self._count(self._repeats.without(chunk), problems)
                 async for chunk in self._chunks(problems)
@@ -226,7 +226,8 @@ class Survey:
     async def _find_repeats(self, problems: Problems) -> bool:
         for suspects in self._repeats.suspects():
             first: dict[str, tuple[int, Intent]] = {}
-            async for chunk in self._chunks(problems):
+            # What is wrong with single rows was noted when they were read first.
+            async for chunk in self._chunks(Problems()):
                 self._repeats.compare(chunk, suspects, first, problems)
         self._repeats.settle()
         return len(self._repeats) > 0

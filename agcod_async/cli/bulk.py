@@ -255,19 +255,23 @@ async def _checked(context: CommandContext, campaign: Campaign, *, in_full: bool
         with context.output.progress("Checking", total=None):
             return await campaign.check(in_full=in_full)
     except InvalidRewards as wrong:
-        _show_problems(context, wrong)
-        raise
+        raise _shown(context, wrong) from wrong
 
 
-def _show_problems(context: CommandContext, wrong: InvalidRewards) -> None:
+def _shown(context: CommandContext, wrong: InvalidRewards) -> Exception:
+    """Show all that is wrong with a file, and return what the command ends with."""
     if context.output.is_json:
         for problem in wrong.problems:
             context.output.result({**problem._asdict()})
-        return
+        return wrong
     for problem in wrong.problems:
         context.output.note(str(problem))
     if wrong.count > len(wrong.problems):
         context.output.note(f"… and {wrong.count - len(wrong.problems)} more")
+    found = "this was" if wrong.count == 1 else f"these {wrong.count} problems were"
+    return CommandError(
+        f"nothing was sent: {found} found in the whole file", fix="mend the file, and repeat the command"
+    )
 
 
 async def _issue(context: CommandContext, campaign: Campaign, outlook: Outlook) -> CampaignStopped | None:
@@ -335,8 +339,7 @@ async def _standings(
             async for some in slices:
                 yield some
     except InvalidRewards as wrong:
-        _show_problems(context, wrong)
-        raise
+        raise _shown(context, wrong) from wrong
 
 
 async def _sliced(campaign: Campaign) -> AsyncGenerator[list[Standing], None]:

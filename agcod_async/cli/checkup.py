@@ -124,7 +124,8 @@ class Checkup:
             yield Finding(check="dns", state="failed", says=reason, fix=fix, code=ExitCode.UNAVAILABLE)
             return
         addresses = len({each[4][0] for each in found})
-        yield Finding(check="dns", state="ok", says=f"{host} has {addresses} addresses")
+        are = "1 address" if addresses == 1 else f"{addresses} addresses"
+        yield Finding(check="dns", state="ok", says=f"{host} has {are}")
         context = tls_context(endpoint.ca_file) if endpoint.scheme == "https" else None
         try:
             async with asyncio.timeout(self._context.settings.timeout):

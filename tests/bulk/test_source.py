@@ -119,7 +119,11 @@ BAD_FILES = {
     "empty": (b"", 1, "the file is empty"),
     "only line ends": (b"\n\n\n", 1, "the file is empty"),
     "a header only": (HEADER.encode(), 1, "nothing below the header"),
-    "no header": (b"order-1,25.00,USD\n", 1, "column 'order-1' is not known"),
+    "no header": (
+        b"order-1,25.00,USD\n",
+        1,
+        "a header is needed, such as reference,amount,currency; it has 'order-1', ",
+    ),
     "semicolons": (
         b"reference;amount;currency\norder-1;25;USD\n",
         1,
@@ -175,7 +179,7 @@ BAD_ROWS = {
     "tenths of a cent": ("order-1,1.005,USD", "amount: 1.005 is too fine: USD has at most 2 decimals"),
     "no currency": ("order-1,25,", "currency: it is missing"),
     "an unknown currency": ("order-1,25,XBT", "currency: 'XBT' is none of AED"),
-    "a currency in lower case": ("order-1,25,usd", "currency: 'usd' is none of AED"),
+    "a currency in lower case": ("order-1,25,usd", "currency: 'usd' is written USD"),
     "too few cells": ("order-1,25", "2 cells, and the header has 3"),
     "too many cells": ("order-1,1,000.00,USD", "4 cells, and the header has 3"),
     "an open quotation mark": ('order-1,"25,USD', "a quotation mark is opened and not closed"),

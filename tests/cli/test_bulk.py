@@ -94,11 +94,19 @@ def test_all_bad_lines_are_shown(cli, emulator, rewards):
     name = rewards(2, more="order-2,1e3,USD\norder-0001,11.00,USD\n,1.00,USD\n")
     result = cli("bulk", "run", name, "--yes")
     assert result.code == 2
-    assert [(row["line"], row["column"]) for row in result.records] == [(4, "amount"), (6, "reference")]
+    assert [(row["line"], row["column"]) for row in result.records] == [
+        (4, "amount"), (5, "reference"), (6, "reference"),
+    ]  # fmt: skip
     assert result.error["error"] == "InvalidRewards"
     shown = cli("bulk", "status", name, terminal=True)
     assert shown.code == 2
-    assert "line 4: amount: '1e3' is not a plain number such as 25.00" in shown.err
+    assert shown.err.splitlines() == [
+        "line 4: amount: '1e3' is not a plain number such as 25.00",
+        "line 5: reference: line 3 gives 'order-0001' other values: which?",
+        "line 6: reference: it is missing",
+        "agcod: nothing was sent: these 3 problems were found in the whole file",
+        "  fix: mend the file, and repeat the command",
+    ]
     many = rewards(0, more="".join(f"order-{number},x,USD\n" for number in range(1200)), name="many.csv")
     assert "… and 200 more" in cli("bulk", "run", many, terminal=True).err
     assert spent(emulator) == 0

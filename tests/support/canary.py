@@ -43,6 +43,7 @@ except ImportError:
         return ""
 
 
+HAS_TELEMETRY = all(map(find_spec, ("opentelemetry", "opentelemetry.sdk")))
 CHANNELS = ("log", "events", "telemetry", "output", "exceptions", "pickles", "files")
 
 # Test dependencies that are compared with, and that log what they sign; the package never runs them.
@@ -54,6 +55,8 @@ _PLANTERS = (str(_TESTS), str(Path(_PACKAGE, "emulator")))
 _pickled = pickle.dumps
 _MOST_EXCEPTIONS = 20
 """Of one test. Properties raise thousands, all from the same frames."""
+_MOST_EVENTS = 200
+"""Of one test, that are made spans and measurements of; each event is looked through nevertheless."""
 _LARGEST = 2**24
 """Bytes of a file that is looked through."""
 
@@ -142,8 +145,8 @@ class _Telemetry:
     """OpenTelemetry with its in-memory exporter, on for the whole suite."""
 
     def __init__(self) -> None:
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -153,15 +156,18 @@ class _Telemetry:
         self._exporter = InMemorySpanExporter()
         traces = TracerProvider(shutdown_on_exit=False)
         traces.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self._reader = InMemoryMetricReader()
+        # What was measured since the last time, and not all over again.
+        self._reader = InMemoryMetricReader(dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA))
         meters = MeterProvider(metric_readers=[self._reader], shutdown_on_exit=False)
         self._hook = OpenTelemetryHook(tracer_provider=traces, meter_provider=meters)
         self._contexts: WeakKeyDictionary[object, contextvars.Context] = WeakKeyDictionary()
-        self._has_news = False
+        self._taken = 0
 
     def take(self, event: Event) -> None:
         """Do as a hook does, in a context of its own: a test may watch the current span itself."""
-        self._has_news = True
+        self._taken += 1
+        if self._taken > _MOST_EVENTS:
+            return
         try:
             place: object = asyncio.current_task() or self
         except RuntimeError:
@@ -172,8 +178,8 @@ class _Telemetry:
 
     def look_through(self) -> None:
         """Look through what was exported since the last time."""
-        if self._has_news:
-            self._has_news = False
+        if self._taken:
+            self._taken = 0
             for span in self._exporter.get_finished_spans():
                 events = [(event.name, dict(event.attributes or {})) for event in span.events]
                 shown = f"{span.name} {dict(span.attributes or {})} {events} {span.status.description}"
@@ -198,7 +204,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def canary() -> Iterator[Canary]:
     """Everything at DEBUG and OpenTelemetry on, from the first test to the last."""
-    CANARY.telemetry = _Telemetry() if find_spec("opentelemetry.sdk") else None
+    CANARY.telemetry = _Telemetry() if HAS_TELEMETRY else None
     records, events = _Records(logging.NOTSET), _Events()
     root = logging.getLogger()
     level = root.level
