@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from inspect import isawaitable
 from typing import ClassVar, Protocol
 
 from ..errors import ConfigurationError, CredentialsUnavailable
@@ -88,21 +90,32 @@ async def credentials_of(provider: CredentialsProvider) -> Credentials:
         CredentialsUnavailable: it failed; nothing was sent in this attempt.
         ConfigurationError: it says so itself, or it returned something else.
     """
+    name = type(provider).__name__
     try:
-        credentials: object = await provider.get_credentials()
+        question: object = provider.get_credentials()
+        if not isawaitable(question):
+            raise ConfigurationError(f"credentials: {name}.get_credentials must be an async function")
+        credentials: object = await question
     except (ConfigurationError, CredentialsUnavailable):
         raise
-    except Exception as exc:  # noqa: BLE001  (a provider may fail in any way)
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        assert task is not None  # or nothing could have been cancelled
+        if task.cancelling():
+            raise
+        # Something inside of the provider was cancelled, and nobody gave up on it.
+        reason = type(exc).__name__
+    except (Exception, BaseExceptionGroup) as exc:  # noqa: BLE001  (a provider may fail in any way)
         # By name only: its text may quote what it could not read.
         reason = " ".join(filter(None, (type(exc).__name__, getattr(exc, "strerror", None))))
     else:
         if isinstance(credentials, Credentials):
             return credentials
         raise ConfigurationError(
-            f"credentials: {type(provider).__name__} returned {type(credentials).__name__}, not Credentials"
+            f"credentials: {name} returned {type(credentials).__name__}, not Credentials"
         )
     # Outside of the handler: the provider's frames may hold the secret.
-    raise CredentialsUnavailable(f"credentials: {type(provider).__name__} failed: {reason}")
+    raise CredentialsUnavailable(f"credentials: {name} failed: {reason}")
 
 
 def _hidden(value: str | Secret) -> Secret:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import pickle
 import traceback
@@ -125,7 +126,7 @@ class Provider:
 
     async def get_credentials(self):
         password = "vault-password"
-        if isinstance(self.outcome, Exception):
+        if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome or password
 
@@ -136,6 +137,8 @@ class Provider:
         (FileNotFoundError(2, "No such file", "canary"), "failed: FileNotFoundError No such file$"),
         (RuntimeError("cannot read canary"), "failed: RuntimeError$"),
         (ResponseTimeout("of the vault"), "failed: ResponseTimeout$"),
+        (asyncio.CancelledError(), "failed: CancelledError$"),
+        (BaseExceptionGroup("canary", [asyncio.CancelledError()]), "failed: BaseExceptionGroup$"),
         (("AKID", "secret"), "returned tuple, not Credentials"),
     ],
 )
@@ -146,7 +149,7 @@ async def test_a_provider_that_fails_is_named_and_not_shown(outcome, says):
     ) as caught:
         await credentials_of(Provider(outcome))
     assert caught.value.outcome == "not_sent"
-    assert caught.value.is_retry_safe == isinstance(outcome, Exception)
+    assert caught.value.is_retry_safe == isinstance(outcome, BaseException)
     shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "vault-password" not in shown
     assert "canary" not in str(caught.value)
@@ -156,3 +159,28 @@ async def test_a_providers_own_configuration_error_passes():
     """A missing variable is named already."""
     with pytest.raises(ConfigurationError, match=r"^AGCOD_ACCESS_KEY_ID is not set$"):
         await credentials_of(Provider(ConfigurationError("AGCOD_ACCESS_KEY_ID is not set")))
+
+
+async def test_a_provider_that_is_not_async_is_named():
+    """The likeliest slip of whoever writes one, and `TypeError` would not say what to mend."""
+
+    class Vault:
+        def get_credentials(self):
+            return Credentials("AKIDEXAMPLE", "example-secret")
+
+    with pytest.raises(ConfigurationError, match=r"^credentials: Vault\.get_credentials must be an async"):
+        await credentials_of(Vault())
+
+
+async def test_who_gives_up_on_a_provider_is_not_told_that_it_failed():
+    """A deadline or a closing session ends the question; that is no failure of whoever was asked."""
+
+    class Vault:
+        async def get_credentials(self):
+            await asyncio.sleep(3600)
+
+    question = asyncio.create_task(credentials_of(Vault()))
+    await asyncio.sleep(0)
+    question.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await question

@@ -12,15 +12,25 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
-from agcod_async import AgcodError, Endpoint, Money, codecs, model
+from agcod_async import AgcodError, Credentials, Endpoint, Money, codecs, model
 from agcod_async.dates import parse_date, parse_http_date
-from agcod_async.errors import ConfigurationError, ResponseError
+from agcod_async.diagnosis import diagnose, diagnosis_of
+from agcod_async.errors import (
+    ClockSkewError,
+    ConfigurationError,
+    CredentialsError,
+    ResponseError,
+    SignatureError,
+)
 from agcod_async.money import payable
 from agcod_async.protocol import Protocol
-from agcod_async.secret import redact
+from agcod_async.secret import mask, redact
+from agcod_async.signer import SigV4Signer, explain
+from agcod_async.signing import Cause, Diagnosis
 from agcod_async.wire import HTTPRequest, HTTPResponse
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -61,6 +71,17 @@ SHAPES: Mapping[model.Operation[model.Shape, model.Response], model.Shape] = {
 QUESTIONS = tuple(SHAPES.items())
 STATUSES = (200, 400, 401, 403, 404, 409, 429, 500, 502, 503)
 PROTOCOL = Protocol(Endpoint.NA_SANDBOX, codecs.JSON, "Acme1", "fuzz")
+SECRET = "kept/by+nobody/but+us"
+STEPS = explain(
+    SigV4Signer("us-east-1").sign(
+        PROTOCOL.request(*QUESTIONS[0]),
+        Credentials("AKIDEXAMPLE", SECRET),
+        at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    )
+)
+SIGNATURE = SignatureError(error_type="InvalidSignatureException")
+KEY = CredentialsError(error_type="UnrecognizedClientException")
+SKEW = ClockSkewError(error_type="InvalidSignatureException")
 SIGNED = HTTPRequest(
     origin="https://gateway.invalid", path="/X", headers={"x-amz-date": "20260301T120000Z"}, body=b""
 )
@@ -157,6 +178,21 @@ def texts(data: bytes) -> None:
     assert redact(line) == line.strip()
 
 
+def refusals(data: bytes) -> None:
+    """The signature doctor on what somebody pasted: a known cause, and one bounded line without a secret."""
+    _sound(diagnose(data.decode("utf-8", "replace")))
+
+
+def signatures(data: bytes) -> None:
+    """The same on an answer to a request of ours, with all that was signed; the first byte: which error."""
+    if not data:
+        return
+    choices = (SIGNATURE, KEY, SKEW)
+    error, body = choices[data[0] % len(choices)], data[1:]
+    for endpoint in (Endpoint.NA, Endpoint.NA_SANDBOX):
+        _sound(diagnosis_of(error, body, STEPS, endpoint, was_accepted=bool(data[0] & 64)))
+
+
 def words() -> set[str]:
     """Return the names that documents are made of, for the fuzzer to put together."""
     text = b"\n".join(seeds("json")).decode("utf-8", "replace")
@@ -165,7 +201,8 @@ def words() -> set[str]:
 
 Target = Callable[[bytes], None]
 TARGETS: Mapping[str, Target] = {
-    target.__name__: target for target in (answers, header, xml, json, moments, amounts, texts)
+    target.__name__: target
+    for target in (answers, header, xml, json, moments, amounts, texts, refusals, signatures)
 }
 
 
@@ -177,7 +214,11 @@ def seeds(target: str) -> list[bytes]:
     ]
     if target == "answers":
         kept += [bytes([choice]) + document for choice in range(0, 80, 9) for document in documents]
-    elif target in ("xml", "json"):
+    elif target == "signatures":
+        kept += [
+            bytes([choice]) + document for choice in range(3) for document in [*documents, *seeds("refusals")]
+        ]
+    elif target in ("xml", "json", "refusals"):
         kept += documents
     return kept
 
@@ -186,6 +227,18 @@ def _harmless(error: AgcodError) -> None:
     assert len(str(error)) <= 400
     assert str(error).isprintable()
     assert error.outcome in ("refused", "not_sent", "unknown")
+
+
+def _sound(diagnosis: Diagnosis) -> None:
+    assert diagnosis.cause in get_args(Cause)
+    assert 0 < len(diagnosis.text) <= 400
+    for text in (diagnosis.text, diagnosis.name, diagnosis.ours, diagnosis.theirs):
+        if text is not None:
+            assert text.isprintable()
+            assert len(text) <= 400
+            assert mask(text) == text
+            assert SECRET not in text
+            assert STEPS.signature.reveal() not in text
 
 
 def _depth(tree: object) -> int:

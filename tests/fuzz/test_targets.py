@@ -38,3 +38,13 @@ def test_a_target_notices_text_that_has_no_place_in_a_message(monkeypatch):
     monkeypatch.setattr("agcod_async.refusals.redact", lambda text: text)
     with pytest.raises(AssertionError):
         targets.header(b"x\n" * 1000)
+
+
+@pytest.mark.parametrize("name", ["refusals", "signatures"])
+def test_a_target_notices_what_the_doctor_must_not_say(name, monkeypatch):
+    """It quotes what a gateway sent, and its line is sent on to colleagues and to support."""
+    monkeypatch.setattr("agcod_async.diagnosis.wording.masked", lambda text, *_, **__: text)
+    canonical = targets.STEPS.canonical_request.replace("/CreateGiftCard", "/AAAA-BBBBBB-CCCC")
+    pasted = f"the Canonical String should have been\n'{canonical}'\n".encode()
+    with pytest.raises(AssertionError):
+        targets.TARGETS[name](pasted if name == "refusals" else b"\0" + pasted)
