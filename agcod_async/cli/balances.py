@@ -7,12 +7,21 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ..model import Account, TransactionSource
-from ..money import Money, payable
 from .command import ASKING, SPENDING, command
 from .context import CommandContext
 from .exits import CommandError
 from .undoing import undo
-from .values import Amount, Currency, OnUnknown, Reference, Wait, fresh_id, receipt_record
+from .values import (
+    Amount,
+    Currency,
+    OnUnknown,
+    Reference,
+    Wait,
+    amount_of_money,
+    fresh_id,
+    new_reference,
+    receipt_record,
+)
 
 app = typer.Typer()
 
@@ -48,7 +57,8 @@ async def load(
     wait: Wait = 60.0,
 ) -> None:
     """Load an amount onto a customer's balance, once: the same REFERENCE never charges twice."""
-    value = payable("AMOUNT", Money(amount, currency))
+    new_reference(reference)
+    value = amount_of_money(amount, currency)
     source = _source(source_id, institution_id, source_details)
     issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
     context.confirm("Load a balance", {"reference": reference, "account": account}, total=str(value))
@@ -76,7 +86,7 @@ async def validate(
     source_details: SourceDetails = None,
 ) -> None:
     """Ask whether a balance could be loaded (Amazon Cash); loads nothing."""
-    value = payable("AMOUNT", Money(amount, currency))
+    value = amount_of_money(amount, currency)
     source = _source(source_id, institution_id, source_details)
     session = await context.session()
     response = await session.validate_account_for_amazon_balance_load(

@@ -8,7 +8,7 @@ from contextlib import ExitStack, aclosing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -53,7 +53,7 @@ MaxTotal: TypeAlias = Annotated[
     typer.Option("--max-total", metavar="AMOUNT", help="FILE may not be worth more: '5000.00 USD'."),
 ]
 MaxFailures: TypeAlias = Annotated[
-    int, typer.Option("--max-failures", metavar="N", help="Stop after so many refusals.")
+    int, typer.Option("--max-failures", min=0, metavar="N", help="Stop after so many refusals.")
 ]
 FundsBelow: TypeAlias = Annotated[
     str | None,
@@ -77,6 +77,12 @@ CodesTo: TypeAlias = Annotated[
 ]
 DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, send nothing.", show_default=False)
+]
+
+# Spelt out, because typer knows no unions.
+OnlyState: TypeAlias = Annotated[
+    Literal["new", "planned", "sent", "issued", "refused", "reversing", "reversed", "abandoned"] | None,
+    typer.Option("--only", metavar="STATE", help="new, planned, sent, issued, refused …"),
 ]
 
 
@@ -187,9 +193,7 @@ async def report(
     context: CommandContext,
     file: File,
     results: Results = None,
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="STATE", help="new, planned, sent, issued, refused …")
-    ] = None,
+    only: OnlyState = None,
     file_format: FileFormat = None,
     ignore: Ignore = "",
 ) -> ExitCode:

@@ -6,11 +6,21 @@ from typing import Annotated
 
 import typer
 
-from ..money import Money, payable
 from .command import SPENDING, command
 from .context import CommandContext
 from .undoing import undo
-from .values import Amount, Currency, OnUnknown, ProductType, ProgramId, Reference, Wait, receipt_record
+from .values import (
+    Amount,
+    Currency,
+    OnUnknown,
+    ProductType,
+    ProgramId,
+    Reference,
+    Wait,
+    amount_of_money,
+    new_reference,
+    receipt_record,
+)
 
 app = typer.Typer()
 
@@ -28,7 +38,8 @@ async def activate(
     wait: Wait = 60.0,
 ) -> None:
     """Put an amount on a physical card, once: the same REFERENCE never charges twice."""
-    value = payable("AMOUNT", Money(amount, currency))
+    new_reference(reference)
+    value = amount_of_money(amount, currency)
     issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
     context.confirm("Activate a card", {"reference": reference, "card_number": card_number}, total=str(value))
     receipt = await issuer.activate(

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..checks import check_reference
-from ..money import Money, payable
 from .codes import CodeFile
 from .command import SPENDING, command
 from .context import CommandContext
 from .exits import CommandError
 from .undoing import undo
-from .values import Amount, Currency, OnUnknown, ProductType, ProgramId, Reference, Wait, receipt_record
+from .values import (
+    Amount,
+    Currency,
+    OnUnknown,
+    ProductType,
+    ProgramId,
+    Reference,
+    Wait,
+    amount_of_money,
+    new_reference,
+    receipt_record,
+)
 
 if TYPE_CHECKING:
     from ..receipts import IssuedGiftCard
@@ -56,8 +65,8 @@ async def create(
     The code is not shown unless --reveal or --codes-to says so, and it is stored nowhere else: repeat
     the command to get it back.
     """
-    check_reference(reference)
-    value = payable("AMOUNT", Money(amount, currency))
+    new_reference(reference)
+    value = amount_of_money(amount, currency)
     if reveal and not context.process.stdout.isatty():
         raise CommandError("--reveal shows a code on a terminal only", fix="take --codes-to FILE")
     with ExitStack() as stack:

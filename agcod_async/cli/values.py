@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from ..checks import check_reference
+from ..errors import ConfigurationError
+from ..money import Money, payable
+from .exits import CommandError
+
 if TYPE_CHECKING:
-    from ..money import Money
     from ..receipts import Receipt
     from ..session import AgcodSession
     from .output import Record
@@ -38,6 +42,26 @@ RECEIPT_COLUMNS = (
     "reference", "kind", "state", "amount", "currency", "gc_id", "request_id", "last_error",
 )  # fmt: skip
 """What a table of receipts shows of :func:`receipt_record`."""
+
+
+def new_reference(reference: str) -> str:
+    """Return a reference for a reward, as it was typed, if that is what was meant."""
+    check_reference(reference)
+    if reference.strip() != reference:
+        raise CommandError(
+            f"REFERENCE {reference!r} begins or ends with a space: without it, it would be another reward"
+        )
+    return reference
+
+
+def amount_of_money(amount: str, currency: str) -> Money:
+    """Return what AMOUNT and CURRENCY say, if a reward can be worth that."""
+    try:
+        return payable("AMOUNT", Money(amount, currency))
+    except ConfigurationError as wrong:
+        if "plain number" in wrong.message:
+            raise CommandError(f"AMOUNT {amount!r} is not a plain number such as 25.00") from None
+        raise
 
 
 def receipt_record(receipt: Receipt) -> Record:

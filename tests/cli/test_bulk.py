@@ -142,7 +142,7 @@ def test_refusals_are_told_and_tried_again_on_request_only(cli, emulator, reward
         (("--max-total", "lots"), 2, "--max-total 'lots' is not an amount such as '5000.00 USD'"),
         (("--max-total", "5"), 2, "--max-total '5' is not an amount"),
         (("--funds-below", "9960.00 USD"), 7, "with 9960.00 USD to be left"),
-        (("--max-failures", "-1"), 2, "max_failures"),
+        (("--max-failures", "-1"), 2, "--max-failures"),
     ],
 )
 def test_a_limit_stops_it_before_it_begins(cli, emulator, rewards, options, code, says):
@@ -279,6 +279,12 @@ def test_attempts_that_are_repeated_are_nobodys_business(cli, emulator, rewards)
     assert (result.code, emulator.faults.fired != []) == (0, True)
     assert "attempt" not in result.err
     assert "None" not in result.err
+
+
+def test_a_state_that_is_none_is_a_typing_error(cli, rewards):
+    """An empty report would say that there is nothing of the kind."""
+    result = cli("bulk", "report", rewards(1), "--only", "isued")
+    assert (result.code, "'issued'" in result.error["message"]) == (2, True)
 
 
 def test_a_long_report_is_a_file(cli, rewards):

@@ -59,3 +59,20 @@ def test_the_example_is_read(offline):
     offline.write(example)
     found = {each["setting"]: each["value"] for each in offline("config", "--profile", "live").records}
     assert (found["endpoint"], found["ceiling"]) == ("na", "100.00 USD")
+
+
+def test_the_recording_is_of_commands_that_there_are():
+    """What a reader types after it works; and what everybody says the rewards are worth is one sum."""
+    recording = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    typed = re.findall(r"^\$ .*?\bagcod ((?:bulk )?[a-z]+)", recording, re.MULTILINE)
+    assert len(typed) > 8
+    assert set(typed) <= set(COMMANDS)
+    assert recording.count("Killed") == 2
+    ledger = re.search(r"^issued +300 +(\S+) +USD$", recording, re.MULTILINE)[1]
+    for says in (
+        f"\n{ledger}\n",
+        f'"{ledger}"',
+        f"USD {ledger:>13}  {ledger:>7}        0.00",
+        "  300  matched",
+    ):
+        assert says in recording.replace('\n"', '"'), says

@@ -17,6 +17,7 @@ from agcod_async.cli.process import Process
 from agcod_async.emulator import Fault, FaultKind
 from tests.cli.world import Stream
 
+CARD = "1" * 19
 REWARD = ("create", "order-4711", "25.00", "USD")
 
 
@@ -156,6 +157,25 @@ def test_a_refusal_says_what_to_do(cli, emulator):
     result = cli(*REWARD, "--yes")
     assert (result.code, result.error["error_type"]) == (4, "InsufficientFunds")
     assert (result.error["outcome"], "add funds" in result.error["fix"]) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("create", (), ()), ("activate", (CARD,), ()), ("load", ("amzn1.account.A",), ("--account-type", "2"))],
+)
+def test_what_was_typed_wrong_is_told_in_its_words(cli, emulator, name, before, after):
+    """A reference with a space at its end would be another reward; an amount is told as it was typed."""
+
+    def wrong(reference, amount):
+        result = cli(name, reference, *before, amount, "USD", *after, "--yes")
+        assert result.code == 2
+        return result.error["message"]
+
+    assert "without it, it would be another reward" in wrong("order-1 ", "5.00")
+    assert "without it, it would be another reward" in wrong(" order-1", "5.00")
+    assert wrong("order-1", "1e3") == "AMOUNT '1e3' is not a plain number such as 25.00"
+    assert "too fine" in wrong("order-1", "0.001")
+    assert emulator.state.spent("Acme1") == 0
 
 
 def test_an_open_outcome_is_not_an_error_of_the_reward(cli, emulator):
