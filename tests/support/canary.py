@@ -4,7 +4,7 @@ Fails every test that lets a secret out, through whichever channel.
 All through the suite, everything is at DEBUG and OpenTelemetry is on. Looked through are: each log record,
 each event before the log's own filter, each span and metric, what is printed by this process and by those
 it starts, each exception that leaves the package (with the locals of the frames it passed), each pickle,
-and each file that a test leaves behind. A test that lets one out on purpose says so::
+and each file and table that a test leaves behind. A test that lets one out on purpose says so::
 
     @pytest.mark.reveals("files", because="the user named a file for codes")
 """

@@ -124,6 +124,12 @@ def test_files(tmp_path):
     (tmp_path / "rewards.db-wal").write_bytes(b"\0\xff" + CLAIM_CODE.encode())
 
 
+async def test_files_of_a_database(postgres_dsn):
+    connection = await require("asyncpg").connect(postgres_dsn)
+    await connection.execute(f"CREATE TABLE rewards AS SELECT '{CLAIM_CODE}' AS note")
+    await connection.close()
+
+
 @pytest.mark.reveals("files", because="it is about what is printed")
 def test_output_though_files_may(tmp_path):
     (tmp_path / "codes.csv").write_text(CLAIM_CODE)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.canary import CANARY
+
 _schemas = itertools.count(1)
 
 
@@ -109,7 +111,7 @@ def postgres_server():
 
 @pytest.fixture
 def postgres_dsn(postgres_server):
-    """A schema of its own for each test."""
+    """A schema of its own for each test; what is left in it may be no secret."""
     import asyncpg
 
     name = f"test{next(_schemas)}"
@@ -119,5 +121,13 @@ def postgres_dsn(postgres_server):
         await connection.execute(f"CREATE SCHEMA {name}")
         await connection.close()
 
+    async def look_through():
+        connection = await asyncpg.connect(postgres_server.dsn)
+        for (table,) in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", name):
+            rows = await connection.fetch(f"SELECT each::text FROM {name}.{table} AS each")
+            CANARY.see("files", "\n".join(row[0] for row in rows), f"the table {table}")
+        await connection.close()
+
     asyncio.run(make())
-    return f"{postgres_server.dsn}&search_path={name}"
+    yield f"{postgres_server.dsn}&search_path={name}"
+    asyncio.run(look_through())
