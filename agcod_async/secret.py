@@ -95,10 +95,12 @@ def masked(text: str, limit: int, *, lines: bool = True) -> str:
     Return *text* with whatever looks like a secret masked, free of control characters, of *limit* characters
     at most; with *lines*, line breaks stay.
     """
-    clean = mask(text[: 4 * limit])
+    clean = text[: 4 * limit]
+    if not clean.isprintable():
+        # First of all: what stands between the parts of a secret may hide it.
+        clean = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
+    clean = mask(clean)
     if len(text) > 4 * limit:
         # The end may be half a code, which looks like nothing.
         clean = clean[:-_LONGEST_CODE]
-    if not clean.isprintable():
-        clean = "".join(char if char.isprintable() or (lines and char == "\n") else " " for char in clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

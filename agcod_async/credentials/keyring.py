@@ -37,11 +37,11 @@ class KeyringCredentials:
         self.service = service
         self.max_age = checked_age(max_age)
         self._get: Callable[[str, str], str | None] = keyring.get_password
-        self._in_executor = OneAtATime(self.load)
+        self._in_thread = OneAtATime(self.load)
 
     async def get_credentials(self) -> Credentials:
-        """Return what :meth:`load` returns, which runs in the loop's executor."""
-        return await self._in_executor()
+        """Return what :meth:`load` returns, which runs in a thread."""
+        return await self._in_thread()
 
     def load(self) -> Credentials:
         """

@@ -53,11 +53,11 @@ class SecretsManagerCredentials:
         self._region_name = region_name
         self._endpoint_url = endpoint_url
         self._client: Any = None
-        self._in_executor = OneAtATime(self.load)
+        self._in_thread = OneAtATime(self.load)
 
     async def get_credentials(self) -> Credentials:
-        """Return what :meth:`load` returns, which runs in the loop's executor."""
-        return await self._in_executor()
+        """Return what :meth:`load` returns, which runs in a thread."""
+        return await self._in_thread()
 
     def load(self) -> Credentials:
         """

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -108,3 +110,27 @@ def test_what_cannot_be_called_is_refused():
         CallableCredentials(PAIR)
     with pytest.raises(ConfigurationError, match="max_age"):
         CallableCredentials(lambda: PAIR, max_age=-1)
+
+
+HANGING = """
+import asyncio, threading
+from agcod_async import *
+
+async def main():
+    vault = CallableCredentials(threading.Event().wait)
+    options = {"credentials_timeout": 0.05, "retry": RetryPolicy(max_attempts=1)}
+    async with AgcodSession("Acme1", vault, Endpoint.NA_SANDBOX, **options) as session:
+        try:
+            await session.get_available_funds()
+        except CredentialsUnavailable as error:
+            print(error.outcome)
+
+asyncio.run(main())
+"""
+
+
+def test_a_function_that_hangs_does_not_hold_up_the_end_of_the_program():
+    """A script that has said what is wrong ends: nobody is there to press Ctrl-C in a job of the night."""
+    command = [sys.executable, "-W", "error", "-c", HANGING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("not_sent\n", "")
