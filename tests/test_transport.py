@@ -366,7 +366,7 @@ async def test_the_own_client_is_closed():
 
 
 async def test_slow_answers_cost_no_connections():
-    """Thirty in flight, again and again, over the same thirty connections: no call pays for a handshake twice."""
+    """Thirty in flight, again and again, share thirty connections: nobody pays for a second handshake."""
 
     async def together(connection):
         wave = -(-len(server.requests) // 30)
