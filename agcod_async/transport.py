@@ -211,7 +211,9 @@ def _own_client(ca_file: str | None) -> httpx.AsyncHTTPTransport:
     # Imported here, because whoever brings another client never needs it.
     import httpx
 
-    pool = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=55)
+    # As many are kept as there may be: httpcore 1.0 counts the busy ones too, and with fewer kept than
+    # are in flight it closes each after its answer, so that every call pays for a handshake.
+    pool = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=55)
     return httpx.AsyncHTTPTransport(verify=tls_context(ca_file), limits=pool, trust_env=False)
 
 

@@ -365,6 +365,22 @@ async def test_the_own_client_is_closed():
         await server.until(lambda: server.open_connections == 0)
 
 
+async def test_slow_answers_cost_no_connections():
+    """Thirty in flight, again and again, share thirty connections: nobody pays for a second handshake."""
+
+    async def together(connection):
+        wave = -(-len(server.requests) // 30)
+        await server.received(30 * wave)
+        return await wire.answer(BODY)(connection)
+
+    transport = HTTPXTransport(None, timeout=5)
+    async with ScriptedServer(together) as server:
+        for _ in range(3):
+            await asyncio.gather(*(transport.send(make_request(server.url)) for _ in range(30)))
+        assert server.connections == 30
+        await transport.aclose()
+
+
 async def test_an_injected_clients_defaults_change_nothing(injected):
     """Its auth would replace the signature, its headers break it, its base_url lead elsewhere."""
     options = {
