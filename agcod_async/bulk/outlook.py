@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 StateOrNew: TypeAlias = State | Literal["new"]
 
+LEFT: frozenset[StateOrNew] = frozenset({"sent", "reversing"})
+"""The states of what has been sent, and may have been issued."""
+
 
 class Outlook(Struct, frozen=True, kw_only=True):
     """What a campaign would do."""
@@ -120,8 +123,8 @@ def outlook(parts: Iterable[Part], repeats: int, *, retry_refused: bool) -> Outl
             total[group.currency] += group.amount
             if group.is_open(retry_refused=retry_refused):
                 to_do[group.state] += group.count
-                if group.state not in ("sent", "reversing"):
-                    # What has left may be paid for already.
+                if group.state not in LEFT:
+                    # It may be paid for already.
                     to_send[group.currency] += group.amount
     return Outlook(
         rewards=states.total(),

@@ -28,14 +28,17 @@ class Progress(Struct, frozen=True, kw_only=True):
     issued: int
     refused: int
     unknown: int
-    """Sent or being reversed, and not settled when their budget ended: they may have been issued."""
+    """
+    Sent or being reversed, and not settled when their budget ended, or by an earlier run and not taken up
+    yet: they may have been issued.
+    """
     not_sent: int
     """Begun, and sure not to have been sent when their budget ended."""
     closed: int
     """Undone; or abandoned, and a case for a person."""
     in_flight: int
     remaining: int
-    """Not begun yet."""
+    """Not begun yet, by no run."""
     spent: list[Money]
     """What this run has issued, by currency."""
     rate: float

@@ -16,6 +16,7 @@ from ..errors import (
 )
 from ..money import Money
 from .limits import stopped
+from .outlook import LEFT
 from .progress import Meter, Progress
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..receipts import IssuedGiftCard, Receipt
     from .limits import Limits
     from .outlook import Outlook
-    from .survey import Survey
+    from .survey import Due, Survey
 
 STEP = 10.0
 """Seconds for which a reward is driven before it is looked at again."""
@@ -72,9 +73,11 @@ class Run:
         self._meter = Meter(self._clock)
         self._open = survey.open_rewards()
         self._reading = asyncio.Lock()
-        self._waiting: deque[Intent] = deque()
+        self._waiting: deque[Due] = deque()
         self._is_read = False
         self._begun = 0
+        self._taken_up = 0
+        """Of these, what an earlier run has sent."""
         self._rewards: set[asyncio.Task[None]] = set()
         self._slow = asyncio.Semaphore(SLOW)
         self._receipts: asyncio.Queue[Receipt | None] = asyncio.Queue()
@@ -130,17 +133,19 @@ class Run:
         states = Counter(self._meter.states)
         rate = self._meter.rate
         remaining = 0 if self._is_read else max(0, sum(outlook.to_do.values()) - self._begun)
+        left_before = sum(outlook.to_do.get(state, 0) for state in LEFT) - self._taken_up
+        left_before = min(remaining, max(0, left_before))
         in_flight = self._begun - states.total()
         left = remaining + in_flight
         return Progress(
             rewards=outlook.rewards,
             issued=before["issued"] + states["issued"],
             refused=before["refused"] + states["refused"],
-            unknown=before["reversing"] + states["sent"] + states["reversing"],
+            unknown=before["reversing"] + states["sent"] + states["reversing"] + left_before,
             not_sent=states["planned"],
             closed=sum((before + states)[state] for state in ("reversed", "abandoned")),
             in_flight=in_flight,
-            remaining=remaining,
+            remaining=remaining - left_before,
             spent=[Money(amount, currency) for currency, amount in sorted(self._meter.spent.items())],
             rate=rate,
             eta=0.0 if not left else left / rate if rate > 0 else None,
@@ -185,11 +190,12 @@ class Run:
                 self._waiting.extend(some or ())
         if self._is_stopping.is_set() or not self._waiting:
             return None
-        intent = self._waiting.popleft()
+        has_left, intent = self._waiting.popleft()
         if stopped := self._limits.begin(intent.value):
             self.stop(stopped)
             return None
         self._begun += 1
+        self._taken_up += has_left
         return intent
 
     async def _issue(self, intent: Intent) -> None:

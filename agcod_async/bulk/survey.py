@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigurationError
 from ..issuer import Ceilings
 from ..ledger import Entry, Intent
 from .memory import Memory
-from .outlook import Part, Tally, is_open, outlook
+from .outlook import LEFT, Part, Tally, is_open, outlook
 from .problems import Problems
 from .repeats import Repeats
 from .source import Chunk
@@ -31,6 +32,14 @@ class Standing(NamedTuple):
     line: int
     intent: Intent
     entry: Entry | None
+
+
+class Due(NamedTuple):
+    """A reward that there is something to be done for."""
+
+    has_left: bool
+    """Whether an earlier run has sent it."""
+    intent: Intent
 
 
 class Survey:
@@ -111,7 +120,7 @@ class Survey:
         if self._memory is not None:
             await self._memory.keep(self._repeats.lines, [*self._parts])
 
-    async def open_rewards(self) -> AsyncGenerator[list[Intent], None]:
+    async def open_rewards(self) -> AsyncGenerator[list[Due], None]:
         """Return, some at a time, what there is to be done by now."""
         order = [*range(len(self._parts))]
         is_over = [not part.is_open(retry_refused=self._retry_refused) for part in self._parts]
@@ -125,10 +134,10 @@ class Survey:
             number = next(numbers)
             tally = Tally()
             for some in _slices(chunk):
-                if intents := await self._open(some, tally):
+                if due := await self._due(some, tally):
                     if self._memory is not None:
                         await self._memory.begin(number)
-                    yield intents
+                    yield due
             self._parts[number], self._outlook = Part(chunk.mark, tally.groups), None
 
     async def standings(self) -> AsyncGenerator[Standing, None]:
@@ -195,15 +204,14 @@ class Survey:
         async with aclosing(self._again([mark])) as chunks:
             return await self._count(await anext(chunks), Problems())
 
-    async def _open(self, chunk: Chunk, tally: Tally) -> list[Intent]:
+    async def _due(self, chunk: Chunk, tally: Tally) -> list[Due]:
         """
         Count a chunk, and return what there is to be done for it.
 
         What has left already comes last: a run that was killed holds it for up to a minute.
         """
         seen = await self._ledger.look(chunk.intents, payer=self._payer)
-        intents: list[Intent] = []
-        begun: list[Intent] = []
+        due: list[Due] = []
         for intent, glance in zip(chunk.intents, seen, strict=True):
             if glance is None or glance.disagreement:
                 if self._memory is not None:
@@ -213,8 +221,9 @@ class Survey:
                 )
             tally.count(glance, intent.value)
             if is_open(glance.state, glance.goal, retry_refused=self._retry_refused):
-                (begun if glance.state in ("sent", "reversing") else intents).append(intent)
-        return intents + begun
+                due.append(Due(glance.state in LEFT, intent))
+        due.sort(key=itemgetter(0))
+        return due
 
     def _too_much(self, intent: Intent) -> str | None:
         try:

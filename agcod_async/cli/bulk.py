@@ -399,8 +399,9 @@ def _progress_record(progress: Progress) -> Record:
         "rewards": progress.rewards,
         "issued": progress.issued,
         "refused": progress.refused,
-        "unknown": progress.unknown,
-        "not_sent": progress.not_sent + progress.in_flight + progress.remaining,
+        # What was cut short may have been sent.
+        "unknown": progress.unknown + progress.in_flight,
+        "not_sent": progress.not_sent + progress.remaining,
         "closed": progress.closed,
         "issued_now": _sum(progress.spent),
         "funds": None if progress.funds is None else str(progress.funds),

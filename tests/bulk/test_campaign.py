@@ -667,7 +667,12 @@ async def test_what_was_sent_before_does_not_hold_up_the_rest(world):
     for number in range(30):
         await world.ledger.begin(order(number), payer=world.payer, owner="killed", lease=60.0)
     async with campaign_of(world, orders(100), in_flight=10) as campaign:
+        assert (campaign.progress.unknown, campaign.progress.remaining) == (30, 70)
         first = [(await anext(campaign)).reference for _ in range(70)]
+        assert (campaign.progress.unknown + campaign.progress.in_flight, campaign.progress.remaining) == (
+            30,
+            0,
+        )
         assert world.now < 5.0
         rest = [receipt.reference async for receipt in campaign]
     assert (min(first), max(rest)) == ("order-0030", "order-0029")
