@@ -240,7 +240,8 @@ async def test_a_drip_too_slow_for_the_client(emulator, way):
 
 async def test_a_drip_ends_with_its_client(emulator):
     """Whoever hangs up is not dripped on."""
-    async with _client(emulator, ("plain", "httpx"), timeout=0.02) as (client, url, library):
+    patience = httpx.Timeout(5.0, read=0.02)
+    async with _client(emulator, ("plain", "httpx"), timeout=patience) as (client, url, library):
         emulator.faults.once("slow_drip", seconds=0.03)
         with pytest.raises(library.ReadTimeout):
             await _post(client, emulator, url)

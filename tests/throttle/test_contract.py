@@ -138,7 +138,7 @@ async def test_cancelled_calls_cost_nobody_a_slot(make_throttle):
     assert throttle.waiting == 0
     assert len(calls.order) >= 80
     # A busy machine may lose a slot now and then; a throttle that loses each cancelled one takes 3 s.
-    assert calls.times[-1] - start < len(calls.order) * SLOT * 1.4 + 0.1
+    assert calls.times[-1] - start < len(calls.order) * SLOT * 2.0 + 0.3
     await asyncio.wait_for(throttle.acquire(CREATE), 0.5)
 
 

@@ -104,9 +104,11 @@ async def test_a_cluster_serves_too(tmp_path):
             while server.command("SET", "ready", "1") != "+OK":
                 await asyncio.sleep(0.05)
         async with throttle_on(server, rate=100) as (throttle, events):
+            start = clock()
             times = await slots(throttle, 20)
             await throttle.acquire(FUNDS)
-        assert min(gaps(times)) > 0.005
+        # Whatever else the machine does: it can make the last one later, and not earlier.
+        assert times[-1] - start > 19 * 0.009
         assert not events
     finally:
         server.kill()
