@@ -69,7 +69,7 @@ async def funds(
     types: ActivityTypes = None,
 ) -> ExitCode | None:
     """
-    Show what can still be spent, and for how many days it will do.
+    Show what can be spent, and for how many days it will do.
 
     The average daily spend is that of the last 14 days: cards less cancellations. It is read from the
     activity, a page of 1000 records a second. The sandbox always says 0.
@@ -128,7 +128,7 @@ async def activity(
     types: ActivityTypes = None,
 ) -> ExitCode | None:
     """
-    Show what happened on the account, and what was spent on each day.
+    Show what happened on the account, and the spend by day.
 
     All pages are read, and the service allows one of 1000 records a second. Spend is what real calls took,
     less what was cancelled, on the day of the card.
@@ -217,7 +217,8 @@ async def _reading(
 ) -> FundsReading:
     from ..funds import read_funds
 
-    with context.output.progress("Activity of 14 days", total=None) as advance:
+    label = "Funds" if quick else "Activity of 14 days"
+    with context.output.progress(label, total=None) as advance:
         try:
             return await read_funds(session, with_average=not quick, activity_types=types, progress=advance)
         except ServiceError as error:

@@ -56,7 +56,7 @@ async def load(
     on_unknown: OnUnknown = "complete",
     wait: Wait = 60.0,
 ) -> None:
-    """Load an amount onto a customer's balance, once: the same REFERENCE never charges twice."""
+    """Load a customer's balance, once for each REFERENCE."""
     new_reference(reference)
     value = amount_of_money(amount, currency)
     source = _source(source_id, institution_id, source_details)
@@ -85,7 +85,7 @@ async def validate(
     institution_id: InstitutionId = None,
     source_details: SourceDetails = None,
 ) -> None:
-    """Ask whether a balance could be loaded (Amazon Cash); loads nothing."""
+    """Ask whether a balance could be loaded (Amazon Cash). Loads nothing."""
     value = amount_of_money(amount, currency)
     source = _source(source_id, institution_id, source_details)
     session = await context.session()

@@ -135,10 +135,10 @@ def _issuing(name: str, text: str, examples: Sequence[str], *, retry_refused: bo
 _issuing(
     "run",
     """
-    Issue every reward of FILE, once: kill it and run it again as often as you like.
+    Issue every reward of FILE, each exactly once.
 
-    The whole file, the limits and the funds are checked before anything is sent. What was refused is not
-    tried again: that is `agcod bulk retry`.
+    Kill it and run it again as often as you like. The whole file, the limits and the funds are checked
+    before anything is sent. What was refused is not tried again: that is `agcod bulk retry`.
     """,
     (
         "agcod bulk run rewards.csv --dry-run",
@@ -149,7 +149,7 @@ _issuing(
 )
 _issuing(
     "retry",
-    """Issue as `agcod bulk run` does, and try again what was refused, under the same ids.""",
+    """Run again, with what was refused. Everything keeps its id, and is paid once.""",
     ("agcod bulk retry rewards.csv",),
     retry_refused=True,
 )
@@ -162,7 +162,7 @@ async def status(
     file_format: FileFormat = None,
     ignore: Ignore = "",
 ) -> ExitCode:
-    """Show how the rewards of FILE stand in the ledger, by state; nobody is asked."""
+    """Show how the rewards of FILE stand in the ledger, by state. Nobody is asked."""
     counts: defaultdict[tuple[str, str], int] = defaultdict(int)
     sums: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     async with aclosing(_standings(context, file, file_format, ignore)) as standings:
@@ -197,7 +197,7 @@ async def report(
     file_format: FileFormat = None,
     ignore: Ignore = "",
 ) -> ExitCode:
-    """Show every reward of FILE as it stands in the ledger, in the order of the file; nobody is asked."""
+    """Show every reward of FILE as it stands in the ledger. Nobody is asked; the order is the file's."""
     states: set[str] = set()
     shown: list[Record] = []
     left_out = 0

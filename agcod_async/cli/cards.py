@@ -37,7 +37,7 @@ async def activate(
     on_unknown: OnUnknown = "complete",
     wait: Wait = 60.0,
 ) -> None:
-    """Put an amount on a physical card, once: the same REFERENCE never charges twice."""
+    """Put an amount on a physical card, once for each REFERENCE."""
     new_reference(reference)
     value = amount_of_money(amount, currency)
     issuer = await context.issuer(on_unknown=on_unknown, budget=wait, makes_ledger=True)
@@ -50,5 +50,5 @@ async def activate(
 
 @command(app, options=SPENDING, examples=("agcod deactivate till-7-0001",))
 async def deactivate(context: CommandContext, reference: Reference, wait: Wait = 60.0) -> None:
-    """Take the activation of a physical card back: the card awaits activation again."""
+    """Take an activation back. The card awaits activation again."""
     await undo(context, reference, "activate", wait)

@@ -63,7 +63,7 @@ async def completion(
     context: CommandContext,
     shell: Annotated[Shell, typer.Argument(help="Which shell's.")],
 ) -> None:
-    """Print a script that lets a shell complete this command; `agcod --install-completion` installs it."""
+    """Print a script for completion in a shell. `agcod --install-completion` installs it."""
     # What typer's own --show-completion prints, for a shell that can be named.
     from typer.completion import get_completion_script  # type: ignore[attr-defined] # pyright: ignore[reportPrivateImportUsage]
 

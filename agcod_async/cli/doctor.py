@@ -38,10 +38,10 @@ async def doctor(
     ] = None,
 ) -> ExitCode:
     """
-    Check everything between the configuration and the money, and name the fix for what fails.
+    Check everything between the configuration and the money.
 
-    Looked at are settings and keys, disk and ledger, DNS, TLS, this machine's clock, and whether the
-    gateway accepts a signature and shows the funds. Nothing is issued.
+    What fails is named with its fix. Looked at are settings and keys, disk and ledger, DNS, TLS, this
+    machine's clock, and whether the gateway accepts a signature and shows the funds. Nothing is issued.
     """
     if refusal is not None:
         return _explain(context, refusal)

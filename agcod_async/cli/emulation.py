@@ -26,7 +26,7 @@ async def demo(
         typer.Argument(metavar="[FILE]", help="A CSV with the columns reference, amount and currency."),
     ] = None,
 ) -> ExitCode:
-    """Issue rewards against an emulated gateway, over TLS, and check the books. Needs no account."""
+    """Issue rewards against an emulated gateway. Needs no account: it brings its own, over TLS."""
     _require_emulator()
     from ..demo import read_rewards, some_rewards, tell
 
@@ -46,7 +46,7 @@ async def demo(
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    help="Serve an emulated gateway for programs in any language, until Ctrl-C.",
+    help="Serve an emulated gateway for programs in any language.",
 )
 def emulator(ctx: typer.Context) -> ExitCode:
     """Hand everything to the emulator's own command line: there is one, not two."""

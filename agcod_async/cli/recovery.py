@@ -40,7 +40,7 @@ async def status(
         str | None, typer.Option("--card", metavar="NUMBER", help="Ask the service about a physical card.")
     ] = None,
 ) -> None:
-    """Show where a reward stands, or the whole ledger; only --card asks the service."""
+    """Show where a reward stands, or the whole ledger. Only --card asks the service."""
     if card is not None:
         if reference is not None:
             raise CommandError("give a REFERENCE or --card, not both")
@@ -88,10 +88,10 @@ async def recover(
     every: Annotated[float, typer.Option("--every", metavar="SECONDS", help="Between two rounds.")] = 5.0,
 ) -> ExitCode:
     """
-    Finish what a crash, a RESEND or a time-out has left open, for this account.
+    Finish what a crash, a RESEND or a time-out has left open.
 
-    Without --watch every reward that is due takes one step. Exit code 5 says that something is still open,
-    9 that a reward was unknown for 24 hours and is given up.
+    Of this account alone. Without --watch every reward that is due takes one step. Exit code 5 says that
+    something is still open, 9 that a reward was unknown for 24 hours and is given up.
     """
     if not every > 0:
         raise CommandError("--every: seconds greater than 0 are needed")

@@ -60,10 +60,10 @@ async def create(
     wait: Wait = 60.0,
 ) -> None:
     """
-    Create a gift card, once: the same REFERENCE returns the same card, for ever.
+    Create a gift card, once for each REFERENCE.
 
-    The code is not shown unless --reveal or --codes-to says so, and it is stored nowhere else: repeat
-    the command to get it back.
+    The same REFERENCE returns the same card, for ever. The code is not shown unless --reveal or --codes-to
+    says so, and it is stored nowhere else: repeat the command to get it back.
     """
     new_reference(reference)
     value = amount_of_money(amount, currency)
@@ -91,9 +91,10 @@ async def create(
 @command(app, options=SPENDING, examples=("agcod cancel order-4711",))
 async def cancel(context: CommandContext, reference: Reference, wait: Wait = 60.0) -> None:
     """
-    Cancel a gift card that nobody has claimed, within 15 minutes of its creation.
+    Cancel a gift card that nobody has claimed.
 
-    From the first request on its code is handed out to nobody. A reward that was never sent is withdrawn.
+    The service allows it within 15 minutes of the card's creation. From the first request on its code is
+    handed out to nobody. A reward that was never sent is withdrawn.
     """
     await undo(context, reference, "create", wait)
 

@@ -107,6 +107,20 @@ def test_help_is_one_screen(name, tmp_path):
     assert any("xample" in line for line in shown) or name in (None, "bulk")
 
 
+def test_no_summary_is_cut(tmp_path):
+    """Whoever looks for a command in a terminal of 80 columns reads whole sentences."""
+    for arguments in ([], ["bulk"]):
+        shown = subprocess.run(
+            [*COMMAND, *arguments, "--help"],
+            env={"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "..." not in shown.partition("Commands:")[2]
+
+
 def test_help_is_what_nothing_shows(offline):
     """`agcod` alone is a question."""
     alone = offline(terminal=True)
