@@ -101,6 +101,7 @@ def _run(*command, cwd):
     os.environ.get("AGCOD_TEST_REQUIRE") != "1",
     reason="installs into a new environment from the registry: set AGCOD_TEST_REQUIRE=1 to run it",
 )
+@pytest.mark.reveals("files", because="in the bytecode of a whole environment something looks like a code")
 def test_after_one_pip_install(tmp_path):
     """Five lines and one command, outside of this repository, with warnings as errors."""
     venv.create(tmp_path / "venv", with_pip=True)
