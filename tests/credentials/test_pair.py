@@ -28,7 +28,7 @@ def test_what_is_refused_is_in_no_frame(key, secret):
     """A line end too much in the environment, and an error reporter would have the key."""
     with pytest.raises(ConfigurationError) as caught:
         Credentials(key, secret)
-    ours = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    ours = [dict(frame.f_locals) for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
     assert {"access_key_id", "secret_access_key"} <= ours[0].keys()
     assert "canary" not in str([{**names, "self": None} for names in ours])
 
