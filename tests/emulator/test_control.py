@@ -9,6 +9,7 @@ pytest.importorskip("uvicorn", reason="pip install agcod-async[emulator]")
 pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
 
 from agcod_async.emulator import Emulator, FaultKind
+from tests.support.optional import require
 
 from . import clients, foreign
 
@@ -184,3 +185,5 @@ def test_secrets_are_not_in_the_repr_of_an_order():
 
     order = PartnerOrder(partner_id="Acme1", keys={"K": KeyOrder(secret="5ec2e7")})
     assert "5ec2e7" not in repr(order)
+    shown = require("rich.pretty").pretty_repr(order)
+    assert ("status='active'" in shown, "5ec2e7" in shown) == (True, False)
