@@ -76,6 +76,14 @@ class Worker:
         self.open[job.number] = job
         self.process.stdin.write(msgspec.json.encode(job) + b"\n")
 
+    @property
+    def can_be_killed(self) -> bool:
+        return not self.is_frozen and self.process.returncode is None
+
+    def signal(self, number: signal.Signals) -> None:
+        # send_signal() polls, and so may take the exit code that the event loop's own thread waits for.
+        os.kill(self.process.pid, number)
+
 
 @dataclass
 class Tally:
@@ -321,10 +329,18 @@ class Campaign:
             await self._progress((number + self.random.random()) / (self._kills + 1))
             is_early = self.random.random() < 0.25
             await asyncio.sleep(self.random.uniform(0.0, 0.5 if is_early else 0.05))
-            if alive := [one for one in self.workers if not one.is_frozen and one.process.returncode is None]:
+            while alive := [
+                one for one in self.workers if not one.is_frozen and one.process.returncode is None
+            ]:
                 victim = alive[-1] if is_early else self.random.choice(alive)
-                victim.process.kill()
+                try:
+                    victim.signal(signal.SIGKILL)
+                except ProcessLookupError:
+                    # It has ended by itself, and nobody has been told yet.
+                    await asyncio.sleep(0.005)
+                    continue
                 self.tally.kills += 1
+                break
 
     async def freeze(self) -> None:
         """Stop a process for longer than its leases, and let it go on."""
@@ -334,10 +350,10 @@ class Campaign:
                 victim = self.random.choice(alive)
                 victim.is_frozen = True
                 with suppress(ProcessLookupError):
-                    victim.process.send_signal(signal.SIGSTOP)
+                    victim.signal(signal.SIGSTOP)
                     self.tally.freezes += 1
                     await asyncio.sleep(LEASE * 1.2)
-                    victim.process.send_signal(signal.SIGCONT)
+                    victim.signal(signal.SIGCONT)
                 victim.is_frozen = False
                 self._change()
 
