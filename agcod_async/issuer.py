@@ -187,7 +187,7 @@ class Issuer:
         step = await self._driven(
             reference, partial(self._undo_move, reference=reference), _is_unsettled, budget
         )
-        if step.entry.state == "issued":
+        if step.entry.state == "issued" and not _is_unsettled(step):
             raise UndoTooLate(
                 "the card lives: its time to be undone is over", request_id=step.entry.request_id
             )

@@ -176,3 +176,16 @@ def fault(kind):
     from agcod_async.emulator import Fault
 
     return Fault(kind)
+
+
+async def test_an_undo_that_never_had_its_turn_is_not_too_late():
+    """Somebody else, or a process that died, holds the lease until the budget ends: it may still go back."""
+    async with world() as w:
+        await w.issuer.issue("order-4711", USD)
+        await w.ledger.claim("order-4711", payer=w.payer, owner="another", lease=600.0)
+        with pytest.raises(OutcomePending) as caught:
+            await w.issuer.undo("order-4711", budget=30.0)
+        assert caught.value.outcome == "unknown"
+        await asyncio.sleep(600.0)
+        assert (await w.issuer.undo("order-4711")).state == "reversed"
+        assert w.live_cards == []
