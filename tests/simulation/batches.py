@@ -36,7 +36,7 @@ def batches(
     """
     Spread universes over processes, until one has failed five times or the time is up.
 
-    Every so many seconds, what has happened so far is printed.
+    A failure is printed when it is known, and every so many seconds what has happened so far.
     """
     total, failures = Tally(), []
     began = told = time.monotonic()
@@ -49,6 +49,8 @@ def batches(
             tally, wrong = running.popleft().result()
             total.add(tally)
             failures += wrong
+            for failed, why in wrong:
+                print(f"seed {failed}: {why}\n  again: --replay {failed}", flush=True)
             now = time.monotonic()
             if now - told > every:
                 told = now
