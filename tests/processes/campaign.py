@@ -329,9 +329,7 @@ class Campaign:
             await self._progress((number + self.random.random()) / (self._kills + 1))
             is_early = self.random.random() < 0.25
             await asyncio.sleep(self.random.uniform(0.0, 0.5 if is_early else 0.05))
-            while alive := [
-                one for one in self.workers if not one.is_frozen and one.process.returncode is None
-            ]:
+            while alive := [one for one in self.workers if one.can_be_killed]:
                 victim = alive[-1] if is_early else self.random.choice(alive)
                 try:
                     victim.signal(signal.SIGKILL)
