@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from .escapes import csv_cell
+from ..escapes import csv_cell
 from .exits import CommandError, ExitCode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from .values import money_record
 
 app = typer.Typer()
 
-_LIBRARIES = ("uvicorn", "trustme")
+_LIBRARIES = ("uvicorn", "trustme", "jinja2")
 
 
 @command(app, options=OUTPUT, examples=("agcod demo", "agcod demo rewards.csv"))

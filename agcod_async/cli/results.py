@@ -6,7 +6,7 @@ import csv
 import os
 from typing import TYPE_CHECKING, Self
 
-from .escapes import csv_cell
+from ..escapes import csv_cell
 from .exits import CommandError
 from .values import money_record
 

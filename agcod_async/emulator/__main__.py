@@ -74,6 +74,11 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
         "--control-port", type=int, help="serve the control API on this port; 0 takes a free one"
     )
     options.add_argument("--control-token", help="its token; made up and printed by default")
+    options.add_argument(
+        "--pages-port",
+        type=int,
+        help="serve the Scratchpad and the Portal for a browser on this port; 0 takes a free one",
+    )
     options.add_argument("--json", action="store_true", help="print the variables as one line of JSON")
     return options
 
@@ -125,6 +130,7 @@ async def run(options: argparse.Namespace, show: Callable[[str], None]) -> None:
         allow_remote=options.allow_remote,
         control_port=options.control_port,
         control_token=token,
+        pages_port=options.pages_port,
     )
     async with serving as server:
         environment = dict(server.environment)
@@ -133,6 +139,8 @@ async def run(options: argparse.Namespace, show: Callable[[str], None]) -> None:
             environment["AGCOD_CA_FILE"] = str(options.ca_file)
         if server.control_url:
             environment |= {"AGCOD_CONTROL_URL": server.control_url, "AGCOD_CONTROL_TOKEN": token}
+        if server.pages_url:
+            environment["AGCOD_PAGES_URL"] = server.pages_url
         for line in _announced(server.url, environment, as_json=options.json):
             show(line)
         try:

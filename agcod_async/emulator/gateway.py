@@ -40,6 +40,7 @@ class RunningServer:
     ca_file: str | None
     environment: Mapping[str, str] = field(repr=False)
     control_url: str | None = None
+    pages_url: str | None = None
 
 
 class Emulator:
@@ -128,6 +129,15 @@ class Emulator:
         state.serial += 1
         state.add_partner(replace(partner, keys={**partner.keys, access_key_id: replace(key, status=status)}))
 
+    def create_key(self, partner_id: str) -> tuple[str, str]:
+        """Give a partner one more key, and return its id and its secret. KeyError: no such partner."""
+        state = self.state
+        partner = state.partners[partner_id]
+        state.serial += 1
+        access_key_id, secret = state.key(state.serial)
+        state.add_partner(replace(partner, keys={**partner.keys, access_key_id: secret}))
+        return access_key_id, secret
+
     def claim(self, creation_request_id: str) -> None:
         """Redeem a card, as its receiver would; it cannot be cancelled any more."""
         cards = self.state.cards
@@ -162,12 +172,14 @@ class Emulator:
         allow_remote: bool = False,
         control_port: int | None = None,
         control_token: str | None = None,
+        pages_port: int | None = None,
     ) -> AsyncGenerator[RunningServer]:
         """
         Listen on loopback inside the running loop; port 0 takes a free one.
 
         The certificate holds for localhost and the loopback addresses, and vanishes with the context.
-        A *control_port* also serves the control API, which needs a *control_token*.
+        A *control_port* also serves the control API, which needs a *control_token*; a *pages_port* the
+        Scratchpad and the Portal, over plain HTTP and for this machine only.
 
         Raises:
             ValueError: *host* is not loopback and *allow_remote* was not given, or a token is missing.
@@ -192,7 +204,22 @@ class Emulator:
                 panel = await stack.enter_async_context(listener(control, address, faults=FaultPlan(0)))
                 control_url = _url(tls=tls, port=panel.port) + PREFIX
             url = _url(tls=tls, port=gateway.port)
-            yield RunningServer(url, gateway.port, ca_file, self._environment(url, ca_file), control_url)
+            pages_url = None
+            if pages_port is not None:
+                from .pages import PagesApp
+
+                address, app = bind("127.0.0.1", pages_port), PagesApp(self, url)
+                plain = Listener(
+                    app,
+                    address,
+                    contexts=None,
+                    faults=FaultPlan(0),
+                    first_request_timeout=self.body_timeout,
+                )
+                pages = await stack.enter_async_context(plain)
+                pages_url = _url(tls=False, port=pages.port)
+            environment = self._environment(url, ca_file)
+            yield RunningServer(url, gateway.port, ca_file, environment, control_url, pages_url)
 
     def _environment(self, url: str, ca_file: str | None) -> dict[str, str]:
         partner = self.partner

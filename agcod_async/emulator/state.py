@@ -1,6 +1,7 @@
 """What the gateway knows: partners and keys, cards, activations, loads, funds, activity."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,6 +85,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the partner has paid for it for good."""
         return not self.is_cancelled
 
+    @property
+    def charged_at(self) -> datetime:
+        """When it was paid for."""
+        return self.created_at
+
     def status(self, now: datetime) -> str:
         """The cardStatus."""
         if self.is_cancelled:
@@ -102,6 +108,11 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     activated_at: datetime
     is_live: bool = True
 
+    @property
+    def charged_at(self) -> datetime:
+        """When it was paid for."""
+        return self.activated_at
+
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """A load of somebody's balance."""
@@ -114,6 +125,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     loaded_at: datetime
     is_live: bool = True
+
+    @property
+    def charged_at(self) -> datetime:
+        """When it was paid for."""
+        return self.loaded_at
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,14 +229,15 @@ class State(Books, kw_only=True):
         if funds is not None:
             self.funds[partner_id] = funds + amount
 
-    def spent(self, partner_id: str) -> Decimal:
+    def spent(self, partner_id: str, since: datetime | None = None) -> Decimal:
         """What live cards, active physical cards and loads have cost: funds at start less funds now."""
         owned: tuple[Card | Activation | Load, ...] = (
             *self.cards.values(),
             *self.activations.values(),
             *self.loads.values(),
         )
-        return sum((one.amount for one in owned if one.is_live and one.partner_id == partner_id), Decimal(0))
+        paid_for = (one for one in owned if one.is_live and one.partner_id == partner_id)
+        return sum((one.amount for one in paid_for if since is None or one.charged_at >= since), Decimal(0))
 
     def next_id(self) -> str:
         """An x-amzn-RequestId: like everything here a function of the seed and what happened before."""
@@ -239,6 +256,11 @@ class State(Books, kw_only=True):
         """The claim code of a card: letters and digits in groups of 4, 6 and 4."""
         text = _letters(self._digest("claim", gc_id), 14)
         return f"{text[:4]}-{text[4:10]}-{text[10:]}"
+
+    def key(self, number: int) -> tuple[str, str]:
+        """Access key id and secret of a new pair, as long as real ones."""
+        digest = self._digest("key", str(number))
+        return "AKIA" + _letters(digest, 16), b64encode(digest[:30]).decode()
 
     def _digest(self, purpose: str, text: str) -> bytes:
         return hashlib.sha256(f"{self.seed}/{purpose}/{text}".encode()).digest()

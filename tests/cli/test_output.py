@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, strategies as st
 
-from agcod_async.cli.escapes import csv_cell, printable
 from agcod_async.cli.output import Output
+from agcod_async.escapes import csv_cell, printable
 from tests.cli.world import Stream
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202egnp.exe\u2028[bold red]x[/]\x00"

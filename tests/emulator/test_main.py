@@ -67,6 +67,15 @@ async def test_the_printed_variables_are_all_a_client_needs():
     await _stopped(task)
 
 
+async def test_pages_for_a_browser():
+    """On a port of their own, whose address is printed."""
+    pytest.importorskip("jinja2", reason="pip install agcod-async[emulator]")
+    task, environment = await _started([], "--partner", "Amzn1", "--pages-port", "0")
+    async with httpx.AsyncClient(base_url=environment["AGCOD_PAGES_URL"], trust_env=False) as client:
+        assert "Portal of Amzn1" in (await client.get("/")).text
+    await _stopped(task)
+
+
 async def test_the_books_survive_a_restart(tmp_path):
     """Saved every second while it runs, and at the end."""
     state, seen = tmp_path / "state.json", []
