@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-_NEEDED = ("typer", "rich", "uvicorn", "trustme")
+_NEEDED = ("typer", "rich", "uvicorn", "trustme", "jinja2")
 # Without the extras there is nothing to test here; tests/test_cli.py has what is left.
 collect_ignore_glob = [] if all(map(find_spec, _NEEDED)) else ["test_*.py"]
 

@@ -176,6 +176,7 @@ def test_help_is_quick(tmp_path):
         "redis",
         "keyring",
         "trustme",
+        "jinja2",
         "rich.table",
         "agcod_async.emulator",
     }
