@@ -90,9 +90,13 @@ class Spending:
 
     def daily(self, currency_code: str, days: int = DAYS) -> Money:
         """Return the average of *days* days, to the currency's smallest unit."""
-        total = self.totals.get(currency_code, Money(0, currency_code))
-        unit = Decimal((0, (1,), -minor_digits(currency_code)))
-        return Money((total.amount / days).quantize(unit), currency_code)
+        return daily_average(self.totals.get(currency_code, Money(0, currency_code)), days)
+
+
+def daily_average(total: Money, days: int = DAYS) -> Money:
+    """Return what *total* is for each of *days* days, to the currency's smallest unit."""
+    unit = Decimal((0, (1,), -minor_digits(total.currency_code)))
+    return Money((total.amount / days).quantize(unit), total.currency_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,17 +57,26 @@ class GatewayApp:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             raise ValueError(f"the gateway speaks HTTP, not {scope['type']}")
-        try:
-            async with asyncio.timeout(self._gateway.body_timeout):
-                body = await read_body(scope, receive, self._gateway.max_body)
-        except BodyTooLarge:
-            await send_answer(send, _TOO_LARGE)
-        except TimeoutError:
-            await send_answer(send, _TOO_SLOW)
-        except ClientGone:
-            return
-        else:
-            await _deliver(scope, receive, send, self._gateway.deliver(request_of(scope, body)))
+        gateway = self._gateway
+        body = await body_in_time(scope, receive, send, gateway.max_body, gateway.body_timeout)
+        if body is not None:
+            await _deliver(scope, receive, send, gateway.deliver(request_of(scope, body)))
+
+
+async def body_in_time(
+    scope: Scope, receive: Receive, send: Send, limit: int, seconds: float
+) -> bytes | None:
+    """Read a body; None where there is none, which whoever is still there has been told."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await read_body(scope, receive, limit)
+    except BodyTooLarge:
+        await send_answer(send, _TOO_LARGE)
+    except TimeoutError:
+        await send_answer(send, _TOO_SLOW)
+    except ClientGone:
+        pass
+    return None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

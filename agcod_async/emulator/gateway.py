@@ -135,6 +135,10 @@ class Emulator:
         partner = state.partners[partner_id]
         state.serial += 1
         access_key_id, secret = state.key(state.serial)
+        while access_key_id in state.owners:
+            # The books were put back, and what has a key has kept it.
+            state.serial += 1
+            access_key_id, secret = state.key(state.serial)
         state.add_partner(replace(partner, keys={**partner.keys, access_key_id: secret}))
         return access_key_id, secret
 

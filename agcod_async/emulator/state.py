@@ -47,6 +47,11 @@ class Partner:
     """An errorType, such as CustomerAccountBlocked, that every call of this partner is answered with."""
 
     @property
+    def key_statuses(self) -> dict[str, KeyStatus]:
+        """How each key stands, by access key id."""
+        return {access_key_id: as_key(key).status for access_key_id, key in self.keys.items()}
+
+    @property
     def access_key_id(self) -> str:
         """The first active key. Raises ValueError if there is none."""
         for access_key_id, key in self.keys.items():
@@ -229,15 +234,28 @@ class State(Books, kw_only=True):
         if funds is not None:
             self.funds[partner_id] = funds + amount
 
-    def spent(self, partner_id: str, since: datetime | None = None) -> Decimal:
-        """What live cards, active physical cards and loads have cost: funds at start less funds now."""
+    def spent(self, partner_id: str, since: datetime | None = None, until: datetime | None = None) -> Decimal:
+        """
+        What live cards, active physical cards and loads have cost: funds at start less funds now.
+
+        With times, only what was paid for from *since* to *until*.
+        """
         owned: tuple[Card | Activation | Load, ...] = (
             *self.cards.values(),
             *self.activations.values(),
             *self.loads.values(),
         )
-        paid_for = (one for one in owned if one.is_live and one.partner_id == partner_id)
-        return sum((one.amount for one in paid_for if since is None or one.charged_at >= since), Decimal(0))
+        return sum(
+            (
+                one.amount
+                for one in owned
+                if one.is_live
+                and one.partner_id == partner_id
+                and (since is None or one.charged_at >= since)
+                and (until is None or one.charged_at <= until)
+            ),
+            Decimal(0),
+        )
 
     def next_id(self) -> str:
         """An x-amzn-RequestId: like everything here a function of the seed and what happened before."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..app import BodyTooLarge, ClientGone, Receive, Scope, Send, read_body, send_answer
+from ..app import Receive, Scope, Send, body_in_time, send_answer
 from ..values import Answer
 from .portal import Portal
 from .scratchpad import Scratchpad
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..gateway import Emulator
 
 _LARGEST_FORM = 256 * 1024
-_MOST_FIELDS = 50
+_FORM = "application/x-www-form-urlencoded"
 # A name that somebody else's server resolves to this machine would make its pages ours.
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 _HEADERS = {
@@ -54,12 +54,13 @@ class PagesApp:
         )
         # Read now: later, the loop would wait for the disk.
         self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
+        self._body_timeout = emulator.body_timeout
         scratchpad, portal = Scratchpad(emulator, gateway_url), Portal(emulator)
         self._routes: Mapping[tuple[str, str], Handler] = {
             ("GET", "/"): portal.show,
             ("GET", "/style.css"): _style,
-            ("GET", "/scratchpad"): scratchpad.compose,
-            ("POST", "/scratchpad"): scratchpad.sign,
+            ("GET", "/scratchpad"): scratchpad.show,
+            ("POST", "/scratchpad"): scratchpad.act,
             ("GET", "/portal"): portal.show,
             ("GET", "/portal/activity.csv"): portal.download,
             ("POST", "/portal/keys"): portal.change_key,
@@ -68,38 +69,23 @@ class PagesApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of a browser."""
-        try:
-            body = await read_body(scope, receive, _LARGEST_FORM)
-        except ClientGone:
+        if (page := _unwanted(scope)) is not None:
+            # Whatever body it may have is not read.
+            await send_answer(send, self._rendered(page, {"connection": "close"}))
             return
-        except BodyTooLarge:
-            page = _problem(413, "The form is too large.")
-        else:
-            page = await self._page(scope, body)
-        await send_answer(send, self._rendered(page))
-
-    async def _page(self, scope: Scope, body: bytes) -> Page:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("host", "")
-        if _name_of(f"//{host}") not in _OWN_NAMES:
-            return _problem(403, "These pages are for this machine: ask for localhost.")
-        origin = headers.get("origin")
-        if origin is not None and origin != f"http://{host}":
-            return _problem(403, "This form was not filled in on these pages.")
-        handler = self._routes.get((scope["method"], scope["path"]))
-        if handler is None:
-            return _problem(404, "There is nothing here.")
+        body = await body_in_time(scope, receive, send, _LARGEST_FORM, self._body_timeout)
+        if body is None:
+            return
+        handler = self._routes.get((scope["method"], scope["path"]), _nothing)
+        is_query = scope["method"] == "GET"
         try:
-            text = (body if scope["method"] == "POST" else scope["query_string"]).decode()
-            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
-            return await handler(Form(dict(pairs)))
+            page = await handler(Form.read(scope["query_string"] if is_query else body, is_query=is_query))
         except Unusable as wrong:
-            return _problem(400, str(wrong))
-        except (ValueError, OverflowError):
-            return _problem(400, "The form cannot be read.")
+            page = _problem(400, str(wrong))
+        await send_answer(send, self._rendered(page, {}))
 
-    def _rendered(self, page: Page) -> Answer:
-        headers = {**_HEADERS, "content-type": page.content_type}
+    def _rendered(self, page: Page, more: Mapping[str, str]) -> Answer:
+        headers = {**_HEADERS, "content-type": page.content_type, **more}
         if page.location is not None:
             path, values = page.location
             return Answer(
@@ -111,12 +97,17 @@ class PagesApp:
         return Answer(status=page.status, headers=headers, body=body.encode())
 
 
-async def _style(_: Form) -> Page:
-    return Page(template="style.css", content_type=CSS)
-
-
-def _problem(status: int, text: str) -> Page:
-    return Page(status=status, template="problem.html", values={"text": text})
+def _unwanted(scope: Scope) -> Page | None:
+    """Say why a request is not for these pages, or not from them."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if _name_of(f"//{host}") not in _OWN_NAMES:
+        return _problem(403, "These pages are for this machine: ask for localhost.")
+    if origin is not None and origin != f"http://{host}":
+        return _problem(403, "This form was not filled in on these pages.")
+    if scope["method"] == "POST" and headers.get("content-type", "").partition(";")[0] != _FORM:
+        return _problem(415, f"A form is sent as {_FORM}.")
+    return None
 
 
 def _name_of(address: str) -> str | None:
@@ -124,3 +115,15 @@ def _name_of(address: str) -> str | None:
         return urlsplit(address).hostname
     except ValueError:
         return None
+
+
+async def _nothing(_: Form) -> Page:
+    return _problem(404, "There is nothing here.")
+
+
+async def _style(_: Form) -> Page:
+    return Page(template="style.css", content_type=CSS)
+
+
+def _problem(status: int, text: str) -> Page:
+    return Page(status=status, template="problem.html", values={"text": text})

@@ -1,18 +1,19 @@
 """The Portal: what an account has, spends and did, and its keys."""
 
+import asyncio
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from agcod_async.escapes import csv_cell
-from agcod_async.funds import DAYS, FundsReading
-from agcod_async.money import Money, minor_digits
+from agcod_async.escapes import csv_cell, printable
+from agcod_async.funds import DAYS, FundsReading, daily_average
+from agcod_async.money import Money
 
-from ..state import Activity, KeyStatus, Partner, as_key
+from ..state import Activity, KeyStatus, Partner
 from .values import CSV, Form, Page, Unusable
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 _SHOWN = 100
 """Records on the page; the download has them all."""
+_LONGEST_CELL = 100
+_MINUTE = timedelta(minutes=1)
 
 _COLUMNS = (
     "time", "type", "status", "failure", "request id", "gcId", "card number", "amount", "currency", "real",
 )  # fmt: skip
-_KEY_ACTIONS: dict[str, KeyStatus] = {"activate": "active", "deactivate": "inactive", "delete": "deleted"}
+_KEY_ACTIONS: dict[str, KeyStatus | None] = {
+    "create": None, "activate": "active", "deactivate": "inactive", "delete": "deleted",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +58,28 @@ class Portal:
         self._alerts: dict[str, Alerts] = {}
 
     async def show(self, form: Form) -> Page:
-        """Show an account: the first, unless the field ``partner`` names another."""
+        """Show an account, and what it did in the last days or the time that is asked for."""
         return self._page(self._partner(form), form)
 
     async def download(self, form: Form) -> Page:
-        """Return the activity of the asked time as CSV, ascending by time."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for record in self._activity(self._partner(form), *self._window(form)):
-            writer.writerow(map(csv_cell, _row(record)))
-        return Page(content_type=CSV, text=file.getvalue(), file_name="activity.csv")
+        """Return the activity of that time as CSV, ascending by time."""
+        records = self._activity(self._partner(form), form)
+        text = await asyncio.get_running_loop().run_in_executor(None, _as_csv, records)
+        return Page(content_type=CSV, text=text, file_name="activity.csv")
 
     async def change_key(self, form: Form) -> Page:
         """Make a key, which is the only time that its secret is shown, or change one."""
         partner = self._partner(form)
-        action = form.choice("action", ("create", *_KEY_ACTIONS))
-        if action == "create":
-            access_key_id, secret = self._emulator.create_key(partner.partner_id)
-            return self._page(self._partner(form), form, created=(access_key_id, secret))
+        status = form.pick("action", _KEY_ACTIONS)
+        if status is None:
+            created = self._emulator.create_key(partner.partner_id)
+            return self._page(self._partner(form), Form({}, is_query=True), created)
         access_key_id = form.text("access_key_id")
         if access_key_id not in partner.keys:
             raise Unusable("access_key_id: this account has no such key")
-        try:
-            self._emulator.set_key_status(access_key_id, _KEY_ACTIONS[action])
-        except ValueError as wrong:
-            raise Unusable(f"access_key_id: {wrong}") from None
+        if partner.key_statuses[access_key_id] == "deleted":
+            raise Unusable(f"access_key_id: {access_key_id} was deleted, and that is for ever")
+        self._emulator.set_key_status(access_key_id, status)
         return _back_to(partner)
 
     async def set_alerts(self, form: Form) -> Page:
@@ -88,53 +89,56 @@ class Portal:
         return _back_to(partner)
 
     def _page(self, partner: Partner, form: Form, created: tuple[str, str] | None = None) -> Page:
-        start, end = self._window(form)
-        records = self._activity(partner, start, end)
-        funds, alerts = self._funds(partner), self._alerts.get(partner.partner_id, Alerts())
-        has_end = self._emulator.state.funds[partner.partner_id] is not None
+        records = self._activity(partner, form)
+        state, alerts = self._emulator.state, self._alerts.get(partner.partner_id, Alerts())
+        funds, has_end = self._funds(partner), state.funds[partner.partner_id] is not None
         values = {
             "partner": partner,
-            "partners": list(self._emulator.state.partners),
+            "partners": list(state.partners),
             "funds": funds,
             "has_end": has_end,
             "days": DAYS,
             "alerts": alerts,
             "raised": list(alerts.raised(funds)) if has_end else [],
-            "keys": {name: as_key(key).status for name, key in partner.keys.items()},
             "created": created,
             "columns": _COLUMNS,
-            "rows": [_row(record) for record in reversed(records[-_SHOWN:])],
+            "rows": [[*map(_shown, _row(record))] for record in reversed(records[-_SHOWN:])],
             "records": len(records),
-            "start": f"{start:%Y-%m-%dT%H:%M}",
-            "end": f"{end:%Y-%m-%dT%H:%M}",
+            # Left empty where nothing was asked for, so that the page does not stand still at its own time.
+            "start": form.text("start"),
+            "end": form.text("end"),
         }
         return Page(template="portal.html", values=values)
 
     def _partner(self, form: Form) -> Partner:
-        partners = self._emulator.state.partners
-        return partners[form.choice("partner", partners)]
+        return form.pick("partner", self._emulator.state.partners)
 
     def _funds(self, partner: Partner) -> FundsReading:
         state, now = self._emulator.state, self._emulator.clock()
-        currency = partner.currency
-        unit = Decimal((0, (1,), -minor_digits(currency)))
-        spent = state.spent(partner.partner_id, now - timedelta(days=DAYS)) / DAYS
+        spent = state.spent(partner.partner_id, now - timedelta(days=DAYS), now)
         return FundsReading(
-            available=Money(state.funds[partner.partner_id] or 0, currency),
+            available=Money(state.funds[partner.partner_id] or 0, partner.currency),
             at=now,
-            average_daily_spend=Money(spent.quantize(unit), currency),
+            average_daily_spend=daily_average(Money(spent, partner.currency)),
         )
 
-    def _window(self, form: Form) -> tuple[datetime, datetime]:
+    def _activity(self, partner: Partner, form: Form) -> list[Activity]:
         now = self._emulator.clock()
         start, end = form.moment("start") or now - timedelta(days=DAYS), form.moment("end") or now
-        return start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
-
-    def _activity(self, partner: Partner, start: datetime, end: datetime) -> list[Activity]:
-        # Times have no seconds here: the minute that is named as the last one is meant whole.
-        until = end + timedelta(minutes=1)
+        if start > end:
+            raise Unusable("start: it is after the end")
+        # A browser's times have no seconds: the minute that is named as the last one is meant whole.
+        until = end.replace(second=0, microsecond=0) + _MINUTE
         mine = (one for one in self._emulator.state.activity if one.partner_id == partner.partner_id)
         return sorted((one for one in mine if start <= one.at < until), key=lambda one: one.at)
+
+
+def _as_csv(records: Sequence[Activity]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(map(csv_cell, _row(record)) for record in records)
+    return file.getvalue()
 
 
 def _row(record: Activity) -> list[str]:
@@ -150,6 +154,11 @@ def _row(record: Activity) -> list[str]:
         record.currency or "",
         "yes" if record.is_real else "no",
     ]
+
+
+def _shown(cell: str) -> str:
+    text = printable(cell[: _LONGEST_CELL + 1])
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
 
 
 def _back_to(partner: Partner) -> Page:

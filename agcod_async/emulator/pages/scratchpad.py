@@ -1,7 +1,7 @@
 """The Scratchpad: compose a call, see every step of its signature, and what the gateway says to it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,15 +33,16 @@ _SIGNED_HEADERS = {
     # The service's own Scratchpad leaves content-type out.
     "as the service's Scratchpad signs": ("accept", "host", "x-amz-target"),
 }
+_ACTIONS = {"compose": None, "sign": None, "send": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came back, as far as it did."""
 
-    status: int | None
-    headers: dict[str, str]
-    body: str
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: str = field(default="", repr=False)
     note: str | None = None
 
 
@@ -52,23 +53,33 @@ class Scratchpad:
         self._emulator = emulator
         self._gateway_url = gateway_url
 
-    async def compose(self, form: Form) -> Page:
-        """Show the form, filled in so that the call can succeed."""
-        return self._page(form, self._sample(form), {})
+    async def show(self, form: Form) -> Page:
+        """Show a call that can succeed."""
+        return self._page(form, self._sample(form), {"at": "", "reveal": False})
 
-    async def sign(self, form: Form) -> Page:
-        """Show every step of the signature; and the answer, where the call was sent."""
+    async def act(self, form: Form) -> Page:
+        """Compose another call; or show every step of a signature, and the answer, where it was sent."""
+        action = form.choice("do", _ACTIONS)
+        shown: dict[str, object] = {"at": form.text("at"), "reveal": form.is_ticked("reveal")}
+        if action == "compose":
+            return self._page(form, self._sample(form), shown)
         try:
             signed = self._signed(form)
-            result: dict[str, object] = {"steps": explain(signed)}
         except ConfigurationError as wrong:
             raise Unusable(str(wrong)) from None
-        if form.text("do") == "send":
-            result["reply"] = await self._send(signed, reveal=form.text("reveal") == "yes")
-        return self._page(form, form.area("payload"), result)
+        shown |= {
+            "steps": explain(signed),
+            "access_key_id": form.text("access_key_id"),
+            "signed_headers": form.choice("signed_headers", _SIGNED_HEADERS),
+        }
+        if action == "send":
+            shown["reply"] = await self._send(signed, reveal=form.is_ticked("reveal"))
+        return self._page(form, form.area("payload"), shown)
 
-    def _page(self, form: Form, payload: str, result: dict[str, object]) -> Page:
+    def _page(self, form: Form, payload: str, shown: dict[str, object]) -> Page:
         partner = self._partner(form)
+        # What was deleted is for ever, and signs nothing; what is inactive shows how it is refused.
+        keys = {name: status for name, status in partner.key_statuses.items() if status != "deleted"}
         values = {
             "partner": partner,
             "partners": list(self._emulator.state.partners),
@@ -76,30 +87,27 @@ class Scratchpad:
             "operation": form.choice("operation", OPERATIONS),
             "formats": list(_FORMATS),
             "format": form.choice("format", _FORMATS),
-            "keys": {name: as_key(key).status for name, key in partner.keys.items()},
-            "access_key_id": form.text("access_key_id"),
+            "keys": keys,
+            "access_key_id": next((name for name, status in keys.items() if status == "active"), None),
             "header_sets": list(_SIGNED_HEADERS),
-            "signed_headers": form.choice("signed_headers", _SIGNED_HEADERS),
-            "at": form.text("at"),
-            "reveal": form.text("reveal") == "yes",
+            "signed_headers": next(iter(_SIGNED_HEADERS)),
             "payload": payload,
             "gateway_url": self._gateway_url,
             "steps": None,
             "reply": None,
-            **result,
+            **shown,
         }
         return Page(template="scratchpad.html", values=values)
 
     def _partner(self, form: Form) -> Partner:
-        partners = self._emulator.state.partners
-        return partners[form.choice("partner", partners)]
+        return form.pick("partner", self._emulator.state.partners)
 
     def _sample(self, form: Form) -> str:
         """Return a payload that can succeed."""
         partner, now = self._partner(form), self._emulator.clock()
-        operation = OPERATIONS[form.choice("operation", OPERATIONS)]
-        codec = _FORMATS[form.choice("format", _FORMATS)]
-        request_id = f"{partner.partner_id}scratchpad1"
+        operation, codec = form.pick("operation", OPERATIONS), form.pick("format", _FORMATS)
+        limit = self._emulator.state.settings.request_id_limit
+        request_id = f"{partner.partner_id}scratchpad1"[:limit]
         known = {
             "partner_id": partner.partner_id,
             "creation_request_id": request_id,
@@ -114,29 +122,30 @@ class Scratchpad:
             "utc_start_date": _wire_date(now - timedelta(days=1)),
             "utc_end_date": _wire_date(now + timedelta(days=1)),
         }
+        if partner.needs_program_id:
+            known["program_id"] = min(partner.programs or {"program1"})
         fields = operation.request.__struct_fields__
         shape = operation.request(**{name: known[name] for name in fields if name in known})
         body = codec.encode(operation.name, shape)
         return (msgspec.json.format(body, indent=2) if codec is codecs.JSON else body).decode()
 
     def _signed(self, form: Form) -> "HTTPRequest":
-        partner = self._partner(form)
+        partner, region = self._partner(form), self._emulator.state.region
+        payload = form.area("payload").encode()
+        if len(payload) > self._emulator.max_body:
+            raise Unusable(f"payload: the gateway reads {self._emulator.max_body} bytes at most")
         if not partner.keys:
             raise Unusable("access_key_id: this account has no key; the Portal makes one")
         access_key_id = form.choice("access_key_id", partner.keys)
-        region = self._emulator.state.region
-        endpoint = Endpoint.custom(self._gateway_url, region=region)
-        codec = _FORMATS[form.choice("format", _FORMATS)]
-        request = Protocol(endpoint, codec, partner.partner_id, "agcod-scratchpad").carrying(
-            OPERATIONS[form.choice("operation", OPERATIONS)], form.area("payload").encode()
-        )
-        names = _SIGNED_HEADERS[form.choice("signed_headers", _SIGNED_HEADERS)]
-        at = form.moment("at") or self._emulator.clock()
         pair = Credentials(access_key_id, as_key(partner.keys[access_key_id]).secret)
-        return SigV4Signer(region, signed_headers=names).sign(request, pair, at=at)
+        endpoint = Endpoint.custom(self._gateway_url, region=region)
+        protocol = Protocol(endpoint, form.pick("format", _FORMATS), partner.partner_id, "agcod-scratchpad")
+        request = protocol.carrying(form.pick("operation", OPERATIONS), payload)
+        signer = SigV4Signer(region, signed_headers=form.pick("signed_headers", _SIGNED_HEADERS))
+        return signer.sign(request, pair, at=form.moment("at") or self._emulator.clock())
 
     async def _send(self, signed: "HTTPRequest", *, reveal: bool) -> Reply:
-        """Let the gateway answer, its armed faults included."""
+        """Let the gateway answer, its armed faults included, except for those that strike connections."""
         request = Request(method=signed.method, path=signed.path, headers=signed.headers, body=signed.body)
         delivery = self._emulator.deliver(request)
         await asyncio.sleep(delivery.delay)
@@ -147,10 +156,12 @@ def _reply(delivery: Delivery, *, reveal: bool) -> Reply:
     answer = delivery.answer
     if answer is None:
         text = "The connection was cut. Whether the call was executed is unknown: send the same one again."
-        return Reply(None, {}, "", text)
+        return Reply(note=text)
     body, note = answer.body, None
     if delivery.cut_after is not None:
         body, note = body[: delivery.cut_after], "The connection was cut in the middle of the body."
+    elif delivery.drip is not None:
+        note = f"A client would have got the body byte by byte, {delivery.drip:g} s apart."
     shown = body.decode(errors="replace") if reveal else masked_body(body)
     return Reply(answer.status, dict(answer.headers), shown, note)
 
