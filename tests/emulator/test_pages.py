@@ -585,7 +585,7 @@ async def test_forms_of_others_are_refused(client, emulator, origin):
 
 
 async def test_pages_run_nothing_and_are_kept_nowhere(client):
-    """No script, frame, or form to elsewhere; not in the browser's store; our forms say where they are from."""
+    """No script, frame, or form to elsewhere; not in the browser's store; forms say where they are from."""
     for path in ("/", "/portal", "/scratchpad", "/portal/activity.csv", "/style.css", "/nothing"):
         headers = (await client.get(path)).headers
         assert set(headers["content-security-policy"].split("; ")) == {
