@@ -17,6 +17,9 @@ GIVE_UP = timedelta(hours=24)
 LONGEST = timedelta(hours=1)
 """The longest wait between two questions."""
 
+SOON = timedelta(minutes=5)
+"""The longest wait where something may just have been made that can be taken back for 15 minutes only."""
+
 
 def next_time(now: datetime, since: datetime, rng: Random) -> datetime:
     """

@@ -49,7 +49,8 @@ class Drive:
         """
         self._deadline = max(self._deadline, asyncio.get_running_loop().time() + budget)
         await asyncio.wait([self.task], timeout=budget)
-        return self.task.result() if self.task.done() else None
+        # Cancelled was the drive, by whoever is about to close everything: the caller was not.
+        return self.task.result() if self.task.done() and not self.task.cancelled() else None
 
     async def _run(self) -> Step:
         step = await self._step()

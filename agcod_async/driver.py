@@ -78,8 +78,6 @@ class Driver:
         """Take the next step of a claimed entry towards its goal."""
         now = self._now()
         match entry.state:
-            case "sent" if cadence.is_over(now, entry.unknown_since):
-                return Step(await self._ledger.save(states.abandon(entry)))
             case "reversing":
                 return await self.reverse(entry)
             case "reversed" if entry.goal == "replace":
@@ -132,8 +130,6 @@ class Driver:
 
     async def reverse(self, entry: Entry) -> Step:
         """Send the reverse request of an entry that is stored as ``reversing``, and store its outcome."""
-        if cadence.is_over(self._now(), entry.reversed_since):
-            return Step(await self._ledger.save(states.abandon(entry)))
         try:
             await self._send_reverse(entry)
         except AgcodError as error:
@@ -185,6 +181,9 @@ class Driver:
         if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
             due_at = cadence.after_attempts(now, entry.attempts, self._session.rng)
             return states.release(states.not_sent_after_all(entry, now, due_at, error))
+        if cadence.is_over(now, entry.unknown_since):
+            # Only here: whoever was away for days asks once more before giving up.
+            return states.abandon(states.still_unknown(entry, now, now, error))
         if not was_executed and isinstance(error, CONFIGURED_WRONGLY):
             return states.release(states.not_sent_after_all(entry, now, now + timedelta(minutes=1), error))
         if not was_executed and not entry.has_unknown:
@@ -193,15 +192,9 @@ class Driver:
         return states.release(states.still_unknown(entry, now, due_at, error))
 
     async def _after_reverse(self, entry: Entry, error: AgcodError) -> Step:
-        now = self._now()
-        if (
-            isinstance(error, InvalidRequestError)
-            and error.error_type == _TOO_LATE
-            and error.outcome == "refused"
-        ):
-            return Step(await self._ledger.save(states.too_late(entry, now)), error=error)
         if isinstance(error, InvalidRequestError | AccountError) and error.outcome == "refused":
-            # Nothing is known under the id, or so it says: the create may still be on its way.
+            # Nothing is known under the id, or so it says: the create may still be on its way. Or it is too
+            # late for a first reverse; whether for a second one too, nobody knows.
             return await self._bury(entry, error)
         return Step(await self._ledger.save(self._later(entry, error)), error=error)
 
@@ -214,20 +207,34 @@ class Driver:
         except AgcodError as error:
             if _is_dead(error):
                 return Step(await self._buried(entry), error=reason)
-            if error.outcome != "unknown":
-                entry = states.not_buried(entry, before, error)
-                if _is_nowhere(before, reason, error):
-                    return Step(await self._buried(entry), error=error)
+            if error.outcome == "unknown":
+                later = self._later(entry, error, within=cadence.SOON)
+                return Step(await self._ledger.save(later), error=error)
+            entry = states.not_buried(entry, before, error)
+            if _is_nowhere(before, reason, error):
+                return Step(await self._buried(entry), error=error)
             return Step(await self._ledger.save(self._later(entry, error)), error=error)
         if _is_too_late(before, reason):
             return Step(await self._ledger.save(states.too_late(entry, self._now())), error=reason)
         entry = states.seen_alive(entry, self._session.signing_time())
         return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
 
-    def _later(self, entry: Entry, error: AgcodError) -> Entry:
+    def _later(self, entry: Entry, error: AgcodError, *, within: timedelta = cadence.LONGEST) -> Entry:
         now = self._now()
-        due_at = cadence.next_time(now, entry.reversed_since or now, self._session.rng)
-        return states.release(states.reverse_unknown(entry, now, due_at, error))
+        due_at = cadence.next_time(now, self._asked_since(entry, now), self._session.rng)
+        later = states.reverse_unknown(entry, now, min(due_at, now + within), error)
+        was_asked = error.outcome != "not_sent" and not isinstance(error, ThrottlingError)
+        if was_asked and cadence.is_over(now, entry.reversed_since):
+            return states.abandon(later)
+        return states.release(later)
+
+    def _asked_since(self, entry: Entry, now: datetime) -> datetime:
+        """Return since when; what was made to be reversed counts anew, as there is little time for it."""
+        begun = entry.reversed_since or now
+        if entry.alive_at is None:
+            return begun
+        alive = entry.alive_at - (self._session.signing_time() - now)
+        return alive if begun < alive <= now else begun
 
     async def _buried(self, entry: Entry) -> Entry:
         """The id is dead: settle it, and give the entry its new id in the same breath where it wants one."""
@@ -274,7 +281,8 @@ async def _forward(session: AgcodSession, entry: Entry) -> Response:
 def _is_dead(error: AgcodError) -> bool:
     """Whether the service showed what was asked for, and that it lives no more."""
     response = error.response if isinstance(error, PostconditionError) else None
-    return (
+    # An answer about something else has an unknown outcome, and proves nothing of this.
+    return error.outcome == "refused" and (
         isinstance(response, CreateGiftCardResponse | ActivateGiftCardResponse)
         and response.card_info is not None
         and response.card_info.card_status in _DEAD
@@ -288,7 +296,12 @@ def _is_nowhere(before: Entry, reverse: ServiceError, forward: AgcodError) -> bo
     The reverse was refused as unknown, and the forward request for a reason that only something new can
     have: a repeat of what exists needs no funds, and the same data were as wrong the first time. And no
     earlier request can be under way any more.
+
+    It may become certain of what nobody has seen alive, and wants no new id: one that the service knows
+    nothing of could be bought again, besides the new one, by whoever has lost the ledger.
     """
+    if before.alive_at is not None or before.goal == "replace":
+        return False
     if not isinstance(forward, ServiceError) or forward.error_code is None or forward.signed_at is None:
         return False
     is_refused_as_new = isinstance(forward, InvalidRequestError) or forward.error_type == _NO_FUNDS
@@ -301,6 +314,8 @@ def _is_nowhere(before: Entry, reverse: ServiceError, forward: AgcodError) -> bo
 
 def _is_too_late(entry: Entry, reverse: ServiceError) -> bool:
     """Whether what was just shown alive cannot be reversed any more, since the service refused *reverse*."""
+    if reverse.error_type == _TOO_LATE:
+        return True
     if entry.kind == "activate":
         return reverse.error_type == _NEVER
     if entry.kind == "create" and reverse.signed_at is not None:

@@ -103,6 +103,8 @@ class Issuer:
 
         Raises:
             ServiceError: a final refusal. Nothing was issued; calling again tries again.
+            SignatureError, CredentialsError, ClockSkewError: the configuration is wrong. Nothing was issued
+                yet: the reward stays planned, and :meth:`recover` goes on with it, unless it is undone.
             OutcomePending: the budget ended first. Calling again, or :meth:`recover`, continues; a request
                 that is under way is waited for in the background.
             RewardAbandoned: it stayed unknown for 24 hours, and is a case for a person.
@@ -201,6 +203,8 @@ class Issuer:
 
         Call it at start-up and every few seconds; any number of processes may, at the same time.
         """
+        if limit < 1:
+            raise ConfigurationError("limit: at least one entry at a time is needed")
         receipts: list[Receipt] = []
         while True:
             due = await self._ledger.claim_due(
@@ -309,7 +313,13 @@ class Issuer:
             task.exception()
 
     async def _issue_move(self, see: Callable[[Entry], None], intent: Intent, policy: OnUnknown) -> Step:
-        entry, is_mine = await self._ledger.begin(intent, payer=self.payer, owner=self._owner(), lease=LEASE)
+        entry, is_mine = await self._ledger.begin(
+            intent,
+            payer=self.payer,
+            owner=self._owner(),
+            lease=LEASE,
+            signing=self._session.signing_time(),
+        )
         see(entry)
         if is_mine:
             return await self._current(self._driver.forward, entry)
@@ -339,10 +349,15 @@ class Issuer:
 
     async def _current(self, act: Callable[[Entry], Awaitable[Step]], entry: Entry) -> Step:
         try:
-            step = await act(entry)
-        except StaleEntry:
-            # Somebody else was faster: what stands now is what counts.
-            return Step(await self._known(entry.reference))
+            try:
+                step = await act(entry)
+            except StaleEntry:
+                # Somebody else was faster: what stands now is what counts.
+                return Step(await self._known(entry.reference))
+        except (LedgerError, ConfigurationError) as error:
+            # The ledger is closed, or has lost the entry; a request of it may have left before.
+            error.outcome = "unknown"
+            raise
         self._tell(entry, step)
         return step
 
@@ -400,10 +415,10 @@ class Issuer:
         entry, now = step.entry, self._session.clock()
         if entry.state == "issued" and step.error is not None:
             return self._until(cadence.next_time(now, began, self._session.rng))
-        if entry.lease_until is not None and entry.lease_until > now:
-            # Somebody else drives it, or died doing so.
+        if entry.lease_until is not None:
+            # Somebody else drives it, or died doing so. By the ledger's clock, which may not be this one.
             wait = max(timedelta(seconds=_POLL), (now - began) / 4)
-            return self._until(min(entry.lease_until, now + wait))
+            return max(_POLL, self._until(min(entry.lease_until, now + wait)))
         return self._until(entry.due_at or now)
 
     def _until(self, moment: datetime) -> float:

@@ -63,15 +63,17 @@ def _created(call: Call, card: Card) -> dict[str, object]:
 
 
 def cancel_gift_card(call: Call) -> Outcome:
-    """Take a card back while that is allowed; repeats of a successful cancel succeed for ever."""
+    """Take a card back while that is allowed; repeats of a successful cancel succeed for ever, by default."""
     request_id = operation_id(call, "creationRequestId")
     card = _cancellable(call, request_id)
     fields: dict[str, object] = {"creationRequestId": request_id, "gcId": card.gc_id, "status": "SUCCESS"}
-    if card.is_cancelled:
+    settings = call.state.settings
+    is_late = call.now - card.created_at > settings.cancel_window
+    if card.is_cancelled and not (is_late and settings.late_cancel_repeat == "refused"):
         return Outcome(fields, is_real=False)
     if card.is_claimed or card.status(call.now) == "Expired":
-        raise refusal(call.state.settings.claimed_card_error)
-    if call.now - card.created_at > call.state.settings.cancel_window:
+        raise refusal(settings.claimed_card_error)
+    if is_late:
         raise refusal("CancelRequestArrivedAfterTimeLimit")
     call.state.cards[request_id] = msgspec.structs.replace(card, is_cancelled=True)
     call.state.refund(card.partner_id, card.amount)

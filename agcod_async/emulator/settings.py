@@ -85,6 +85,12 @@ class Settings:
     Recorded: the cancel answers F300 OperationNotPermitted. What it leaves behind is unknown.
     """
 
+    late_cancel_repeat: Literal["success", "refused"] = "success"
+    """
+    Answer to the repeat of a successful cancel once the time for cancelling is over: unknown. "refused" is
+    CancelRequestArrivedAfterTimeLimit, about a card that is dead.
+    """
+
     claimed_card_error: str = "OperationNotPermitted"
     """errorType of a cancel whose card has been redeemed. Unknown."""
 

@@ -63,9 +63,13 @@ class Ledger(Protocol):
         """
         ...
 
-    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(
+        self, intent: Intent, *, payer: Payer, owner: str, lease: float, signing: datetime | None = None
+    ) -> tuple[Entry, bool]:
         """
         Plan one intent, claim it and mark it as sent, in one transaction.
+
+        *signing* is the time by the clock that signs, where that is not the ledger's.
 
         Returns:
             The entry, and whether it was done, so that it is the caller's to send now. If not, the entry

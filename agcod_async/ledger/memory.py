@@ -51,14 +51,16 @@ class MemoryLedger:
         self._plan(wanted, payer, due_in)
         return [self._entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(
+        self, intent: Intent, *, payer: Payer, owner: str, lease: float, signing: datetime | None = None
+    ) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], payer)
         await asyncio.sleep(0)
         self._plan(wanted, payer, 0.0)
         entry = self._entries[intent.reference]
-        mine = begun(entry, owner, lease, self._clock())
+        mine = begun(entry, owner, lease, self._clock(), signing)
         return self._put(mine or entry), mine is not None
 
     async def get(self, reference: str) -> Entry | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+LONGEST_LEASE = timedelta(minutes=10)
+"""The longest that a lease may be."""
+
 # The rest of an intent is a note to it: what the first plan said stays.
 _BINDING = ("kind", "value", "card_number", "account", "program_id", "product_type")
 
@@ -133,13 +136,17 @@ def _check_agreement(first: Intent, second: Intent) -> None:
 
 def is_free(entry: Entry, owner: str, now: datetime) -> bool:
     """Whether *owner* may claim the entry: nobody else holds a lease that is still alive."""
-    return entry.owner in (None, owner) or entry.lease_until is None or entry.lease_until <= now
+    return entry.owner in (None, owner) or not _is_leased(entry, now)
 
 
 def is_due(entry: Entry, now: datetime) -> bool:
     """Whether recovery may take the entry at *now*."""
-    is_leased = entry.lease_until is not None and entry.lease_until > now
-    return entry.due_at is not None and entry.due_at <= now and not is_leased
+    return entry.due_at is not None and entry.due_at <= now and not _is_leased(entry, now)
+
+
+def _is_leased(entry: Entry, now: datetime) -> bool:
+    # What ends later than any lease may was written by a clock that was wrong, and would block for as long.
+    return entry.lease_until is not None and now < entry.lease_until <= now + LONGEST_LEASE
 
 
 def claimed(entry: Entry, owner: str, lease: float, now: datetime) -> Entry:
@@ -155,17 +162,21 @@ def claimed(entry: Entry, owner: str, lease: float, now: datetime) -> Entry:
     )
 
 
-def begun(entry: Entry, owner: str, lease: float, now: datetime) -> Entry | None:
+def begun(
+    entry: Entry, owner: str, lease: float, now: datetime, signing: datetime | None = None
+) -> Entry | None:
     """Return a planned entry claimed by *owner* and marked as sent; None if it has a past or a driver."""
     if entry.state != "planned" or not is_free(entry, owner, now):
         return None
-    return mark_sent(claimed(entry, owner, lease, now), now)
+    return mark_sent(claimed(entry, owner, lease, now), now, signing)
 
 
 def check_lease(owner: str, lease: float) -> None:
-    """Refuse a lease that would protect nothing."""
-    if not owner or not lease > 0:
-        raise ConfigurationError("owner and lease: a name of its own for each driver, and seconds above 0")
+    """Refuse a lease that would protect nothing, or is longer than any that is believed."""
+    if not owner or not 0 < lease <= LONGEST_LEASE.total_seconds():
+        raise ConfigurationError(
+            "owner and lease: a name of its own for each driver, and more than 0 to 600 seconds"
+        )
 
 
 def check_save(entry: Entry, retired: Entry | None) -> None:

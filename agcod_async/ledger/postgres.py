@@ -105,14 +105,17 @@ class PostgresLedger:
         entries = await (self._run(work) if connection is None else _once(work, connection))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(
+        self, intent: Intent, *, payer: Payer, owner: str, lease: float, signing: datetime | None = None
+    ) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], payer)
         now = self._clock()
         fresh = planned(wanted[intent.reference], payer, now)
-        start = partial(begun, owner=owner, lease=lease, now=now)
-        return await self._run(tables.Begin(fresh, start, wanted))
+        start = partial(begun, owner=owner, lease=lease, now=now, signing=signing)
+        # Committed, though nobody heard of it, it is for recovery to go on with.
+        return await self._run(tables.Begin(fresh, start, wanted), lost="unknown")
 
     async def get(self, reference: str) -> Entry | None:
         """Return the entry of a reference."""
@@ -150,8 +153,7 @@ class PostgresLedger:
 
     async def due(self, now: datetime, limit: int, *, payer: Payer) -> list[Entry]:
         """Return what could be claimed."""
-        arguments = (payer.partner_id, payer.endpoint, now, limit)
-        return await self._run(partial(tables.fetch, query=tables.DUE, arguments=arguments))
+        return await self._run(partial(tables.due, payer=payer, now=now, limit=limit))
 
     async def history(self, reference: str) -> list[Entry]:
         """Return the dead generations of a reference."""
@@ -208,18 +210,31 @@ class PostgresLedger:
         if pool is not None and isinstance(self._dsn, str):
             await pool.close()
 
-    async def _run(self, work: Callable[[Connection], Awaitable[R]], outcome: Outcome = "not_sent") -> R:
-        """Do *work*, again if the connection is lost. What had been committed then, it finds."""
+    async def _run(
+        self,
+        work: Callable[[Connection], Awaitable[R]],
+        outcome: Outcome = "not_sent",
+        lost: Outcome | None = None,
+    ) -> R:
+        """
+        Do *work*, again if the connection is lost. What had been committed then, it finds.
+
+        A failure says *outcome* about the money; or *lost*, once a connection was lost during the work.
+        """
         pool = self._pool
         if pool is None:
             raise ConfigurationError("this ledger is not open: use it in 'async with'")
         for delay in (*RETRY_DELAYS, None):
             if pool is not self._pool:
                 raise LedgerError("PostgreSQL: closed before it could be reached again", outcome=outcome)
+            is_connected = False
             try:
                 async with pool.acquire() as connection:
+                    is_connected = True
                     return await work(connection)
             except _LOST as exc:
+                if is_connected and lost is not None:
+                    outcome = lost
                 if delay is None:
                     raise _failure(exc, outcome) from exc
                 await asyncio.sleep(delay)

@@ -8,6 +8,7 @@ import msgspec
 
 from ..errors import LedgerError
 from .planning import (
+    LONGEST_LEASE,
     check_owned,
     check_same,
     claimed,
@@ -54,9 +55,10 @@ _HAS_SCHEMA = (
     "SELECT count(*) FROM pg_catalog.pg_class "
     "WHERE relname = 'agcod_schema' AND pg_catalog.pg_table_is_visible(oid)"
 )
-DUE = (
+_DUE = (
     f"{SELECT} agcod_entries WHERE partner_id = $1 AND endpoint = $2 "
-    "AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) ORDER BY due_at, reference LIMIT $4"
+    "AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $5) "
+    "ORDER BY due_at, reference LIMIT $4"
 )
 
 
@@ -116,16 +118,22 @@ async def claim(
             return mine
 
 
+async def due(
+    connection: Connection, *, payer: Payer, now: datetime, limit: int, locks: str = ""
+) -> list[Entry]:
+    """Return what is due and free."""
+    arguments = (payer.partner_id, payer.endpoint, now, limit, now + LONGEST_LEASE)
+    return await fetch(connection, query=_DUE + locks, arguments=arguments)
+
+
 async def claim_due(
     connection: Connection, *, payer: Payer, owner: str, lease: float, limit: int, now: datetime
 ) -> list[Entry]:
     """Take what is due."""
     async with connection.transaction():
-        query = f"{DUE} FOR UPDATE SKIP LOCKED"
-        arguments = (payer.partner_id, payer.endpoint, now, limit)
-        due = await fetch(connection, query=query, arguments=arguments)
-        mine = [claimed(entry, owner, lease, now) for entry in due]
-        rows = [_update_row(before, after) for before, after in zip(due, mine, strict=True)]
+        found = await due(connection, payer=payer, now=now, limit=limit, locks=" FOR UPDATE SKIP LOCKED")
+        mine = [claimed(entry, owner, lease, now) for entry in found]
+        rows = [_update_row(before, after) for before, after in zip(found, mine, strict=True)]
         await connection.executemany(_UPDATE, rows)
     return mine
 

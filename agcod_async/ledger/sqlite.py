@@ -19,6 +19,7 @@ from .batch import Batches, Work
 from .entry import Entry, Glance, Intent, Payer, State, Total
 from .mounts import read_mounts
 from .planning import (
+    LONGEST_LEASE,
     begun,
     check_lease,
     check_owned,
@@ -72,7 +73,7 @@ _GLANCE = (
 )
 _DUE = (
     f"{_SELECT} entries WHERE partner_id = ? AND endpoint = ? AND due_at <= ? "
-    "AND (lease_until IS NULL OR lease_until <= ?) ORDER BY due_at, reference LIMIT ?"
+    "AND (lease_until IS NULL OR lease_until <= ? OR lease_until > ?) ORDER BY due_at, reference LIMIT ?"
 )
 
 
@@ -117,13 +118,15 @@ class SQLiteLedger:
         entries = await self._write(partial(_plan, wanted=wanted, payer=payer, fresh=fresh))
         return [entries[intent.reference] for intent in intents]
 
-    async def begin(self, intent: Intent, *, payer: Payer, owner: str, lease: float) -> tuple[Entry, bool]:
+    async def begin(
+        self, intent: Intent, *, payer: Payer, owner: str, lease: float, signing: datetime | None = None
+    ) -> tuple[Entry, bool]:
         """Plan, claim and mark as sent."""
         check_lease(owner, lease)
         wanted = checked_intents([intent], payer)
         now = self._clock()
         fresh = _planner(payer, now, 0.0)
-        start = partial(begun, owner=owner, lease=lease, now=now)
+        start = partial(begun, owner=owner, lease=lease, now=now, signing=signing)
         return await self._write(partial(_begin, wanted=wanted, payer=payer, fresh=fresh, start=start))
 
     async def get(self, reference: str) -> Entry | None:
@@ -360,7 +363,7 @@ def _look(connection: sqlite3.Connection, *, intents: Sequence[Intent], payer: P
 
 def _due(connection: sqlite3.Connection, *, payer: Payer, now: datetime, limit: int) -> list[Entry]:
     moment = _micros(now)
-    values = (payer.partner_id, payer.endpoint, moment, moment, limit)
+    values = (payer.partner_id, payer.endpoint, moment, moment, _micros(now + LONGEST_LEASE), limit)
     return [*map(_entry, connection.execute(_DUE, values))]
 
 

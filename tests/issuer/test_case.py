@@ -67,7 +67,8 @@ async def test_an_abandoned_reward_brings_its_report():
             "SystemTemporarilyUnavailable",
         )
         assert facts["first_sent_at"] == "2026-03-01T12:00:00Z"
-        assert START + timedelta(days=1) > entry.last_error_at > START + timedelta(hours=22)
+        # It gives up when a question later than that is not answered either.
+        assert START + timedelta(days=1) <= entry.last_error_at < START + timedelta(hours=26)
         assert facts["aws_request_id"] == entry.aws_request_id
         assert facts["requests_tried"] == entry.attempts > 30
         exchange = report.exchange

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import msgspec
@@ -19,6 +20,7 @@ from agcod_async import (
     UndoTooLate,
 )
 from agcod_async.emulator import Fault, Settings
+from agcod_async.ledger import MemoryLedger
 from agcod_async.testing import NoThrottle
 from tests.issuer.world import world
 
@@ -148,6 +150,24 @@ async def test_a_reverse_that_is_too_late_leaves_it_alive(pair):
         assert pair.live(w) == [(await w.entry("order")).request_id]
 
 
+@pytest.mark.parametrize("policy", ["undo", "replace"])
+async def test_too_late_is_believed_of_a_card_that_is_seen(policy):
+    """It may also be said to the repeat of a cancel that was done in time: then the card is dead."""
+    settings = Settings(late_cancel_repeat="refused")
+    async with world(on_unknown=policy, budget=DAY, settings=settings) as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        w.faults.once("drop_after", operation="CancelGiftCard")
+        outage(w, "drop_before", 1200.0, "CancelGiftCard")
+        if policy == "undo":
+            with pytest.raises(RewardUndone):
+                await w.issuer.issue("order", USD)
+            assert w.live_cards == []
+        else:
+            card = await w.issuer.issue("order", USD)
+            assert [live.gc_id for live in w.live_cards] == [card.gc_id]
+            assert card.receipt.generation == 2
+
+
 @every_pair
 @pytest.mark.parametrize("memory", ["forgotten", "remembered"])
 async def test_a_reverse_of_what_was_never_made_is_not_believed(pair, memory):
@@ -162,18 +182,68 @@ async def test_a_reverse_of_what_was_never_made_is_not_believed(pair, memory):
 
 
 @every_pair
-@pytest.mark.parametrize("policy", ["undo", "replace"])
-async def test_what_was_never_made_and_cannot_be_is_dead_once_nothing_can_come(pair, policy):
+async def test_what_was_never_made_and_cannot_be_is_dead_once_nothing_can_come(pair):
     """Without funds there is nothing to reverse: an hour after the last request, nothing can arrive."""
-    async with world(on_unknown=policy, budget=DAY) as w:
+    async with world(on_unknown="undo", budget=DAY) as w:
         w.faults.once("drop_before", operation=pair.forward)
         w.emulator.state.funds["Acme1"] = 0
-        with pytest.raises(RewardUndone if policy == "undo" else AccountError):
+        with pytest.raises(RewardUndone):
             await pair.issue(w)
         assert 3600 < w.now < 2 * 3600
         entry = await w.entry("order")
-        assert (entry.state, entry.generation) == (("reversed", 1) if policy == "undo" else ("refused", 2))
+        assert (entry.state, entry.generation) == ("reversed", 1)
         assert pair.live(w) == []
+
+
+async def test_what_is_made_to_be_taken_back_is_taken_back_in_time():
+    """Hours into the chain the waits are long, and a card can be cancelled for 15 minutes only."""
+    async with world(on_unknown="undo", budget=DAY) as w:
+        w.faults.arm(Fault("deliver_late", operation="CreateGiftCard", seconds=10 * DAY, times=1))
+        w.faults.arm(Fault("drop_before", operation="CreateGiftCard"))
+        later = asyncio.get_running_loop().call_later
+        later(6 * 3600, w.faults.clear)
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", USD)
+        assert w.now > 6 * 3600
+        assert w.emulator.partner.funds == 10_000
+        assert len(w.emulator.state.cards) == 1
+
+
+async def test_what_may_have_been_made_to_be_taken_back_is_asked_about_soon():
+    """The same where the answer to the create was lost."""
+    async with world(on_unknown="undo", budget=DAY) as w:
+        w.faults.once("drop_before", operation="CreateGiftCard")
+        partner = w.emulator.partner
+        w.emulator.state.add_partner(replace(partner, problem="CustomerAccountBlocked"))
+
+        def come_back():
+            w.faults.once("drop_after", operation="CreateGiftCard")
+            w.emulator.state.add_partner(partner)
+
+        asyncio.get_running_loop().call_later(6 * 3600, come_back)
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", USD)
+        assert w.now > 6 * 3600
+        assert w.emulator.partner.funds == 10_000
+        assert len(w.emulator.state.cards) == 1
+
+
+@every_pair
+async def test_an_id_is_replaced_only_once_the_service_knows_it_is_dead(pair):
+    """One that it never saw would be bought again, besides the new one, by whoever has lost the ledger."""
+    async with world(on_unknown="replace", budget=DAY) as w:
+        w.faults.once("drop_before", operation=pair.forward)
+        w.emulator.state.funds["Acme1"] = 0
+        asyncio.get_running_loop().call_later(3 * 3600, w.emulator.state.refund, "Acme1", 10 * USD.amount)
+        await pair.issue(w)
+        entry = await w.entry("order")
+        assert (entry.state, entry.generation) == ("issued", 2)
+        w.ledger = MemoryLedger(clock=w.clock)
+        w.new_issuer(on_unknown="replace")
+        # A load has no answer that shows it dead: what was taken back is refused.
+        with pytest.raises(AccountError) if pair.kind == "load" else nullcontext():
+            await pair.issue(w)
+        assert pair.live(w) == [entry.request_id]
 
 
 async def test_data_that_the_service_never_takes_prove_it_too():

@@ -305,7 +305,38 @@ async def test_a_claim_on_nothing_is_an_error(ledger):
         await ledger.claim("order-1", payer=PAYER, owner="me", lease=60)
 
 
-@pytest.mark.parametrize(("owner", "lease"), [("", 60), ("me", 0), ("me", -1), ("me", float("nan"))])
+async def test_a_lease_of_a_wrong_clock_is_none(ledger, clock):
+    """It ends later than any may: its holder's clock was ahead, and others must not wait until then."""
+    clock.pass_time(1000)
+    await begin(ledger, lease=600)
+    await begin(ledger, "order-2", lease=600)
+    clock.pass_time(-999)
+    assert await ledger.claim("order-1", payer=PAYER, owner="you", lease=60) is not None
+    clock.pass_time(999)
+    assert [entry.reference for entry in await ledger.due(clock(), 9, payer=PAYER)] == ["order-1"]
+    clock.pass_time(-1)
+    await ledger.plan([order("order-3")], payer=PAYER, due_in=-500)
+    ahead = await ledger.claim("order-3", payer=PAYER, owner="ahead", lease=600)
+    clock.pass_time(-2)
+    due = await ledger.due(clock(), 9, payer=PAYER)
+    assert ahead.lease_until > clock() + timedelta(seconds=600)
+    assert [entry.reference for entry in due] == ["order-3"]
+    taken = await ledger.claim_due(payer=PAYER, owner="you", lease=60, limit=9)
+    assert [(entry.reference, entry.owner) for entry in taken] == [("order-3", "you")]
+
+
+async def test_what_is_signed_by_another_clock(ledger, clock):
+    """The last moment for a signature is one of the clock that signs."""
+    signing = clock() + timedelta(hours=2)
+    entry, _ = await ledger.begin(order(), payer=PAYER, owner="me", lease=60, signing=signing)
+    assert entry.sign_by == signing + states.SIGN_WITHIN
+    assert entry.last_sent_at == clock()
+    assert await ledger.get("order-1") == entry
+
+
+@pytest.mark.parametrize(
+    ("owner", "lease"), [("", 60), ("me", 0), ("me", -1), ("me", float("nan")), ("me", 601), ("me", 1e300)]
+)
 async def test_a_lease_that_protects_nothing_is_refused(ledger, owner, lease):
     """Owners without a name would take each other's entries."""
     for ask in (

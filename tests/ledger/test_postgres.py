@@ -184,6 +184,35 @@ async def test_a_server_that_is_away_is_an_error_in_time(ledger, monkeypatch, po
     assert await ledger.get("order-1") == saved
 
 
+async def test_a_begin_that_nobody_confirms_may_have_happened(
+    ledger, monkeypatch, postgres_server, postgres_dsn
+):
+    """Recovery goes on with what was begun: only a server that was never reached has surely noted nothing."""
+    monkeypatch.setattr(postgres, "RETRY_DELAYS", (0.0, 0.01))
+    async with connected(postgres_dsn) as connection:
+        await connection.execute(
+            "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+        )
+        await connection.execute("CREATE TRIGGER die BEFORE INSERT ON agcod_entries EXECUTE FUNCTION die()")
+    with pytest.raises(LedgerError, match="PostgreSQL") as caught:
+        await begin(ledger)
+    assert caught.value.outcome == "unknown"
+    with pytest.raises(LedgerError, match="PostgreSQL") as caught:
+        await plan(ledger, "order-2")
+    assert caught.value.outcome == "not_sent"
+    async with connected(postgres_dsn) as connection:
+        await connection.execute("DROP TRIGGER die ON agcod_entries")
+    postgres_server.stop()
+    try:
+        with pytest.raises(LedgerError, match="PostgreSQL") as caught:
+            await begin(ledger)
+        assert caught.value.outcome == "not_sent"
+    finally:
+        postgres_server.start()
+    await begin(ledger)
+
+
 async def test_closed_while_the_server_is_away(postgres_dsn, postgres_server, monkeypatch, clock):
     """Who ends a program during an outage is told what is unknown, as everybody else."""
     monkeypatch.setattr(postgres, "RETRY_DELAYS", (0.01,) * 100)

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from agcod_async import ConfigurationError, LedgerError, Money, StaleEntry
+from agcod_async.clock import utc_now
 from agcod_async.ledger import Intent, SQLiteLedger, sqlite_file, states
 from agcod_async.ledger.batch import Work
 from agcod_async.ledger.schema import Migration, migrations
@@ -322,7 +323,7 @@ async def test_a_mistake_in_a_read_fails_alone(path):
     """What is wrong with one question is not the others' business."""
     async with SQLiteLedger(path) as ledger:
         results = await asyncio.gather(
-            ledger.due(None, 1, payer=PAYER),
+            ledger.due(utc_now(), 1, payer=PAYER),
             ledger.due("x", 1, payer=PAYER),
             ledger.summary(),
             return_exceptions=True,

@@ -174,11 +174,9 @@ MUTANTS = (
     Mutant(
         "after 24 hours it counts as refused",
         "driver",
-        'case "sent" if cadence.is_over(now, entry.unknown_since):\n'
-        "                return Step(await self._ledger.save(states.abandon(entry)))",
-        'case "sent" if cadence.is_over(now, entry.unknown_since):\n'
-        "                gone = states.structs.replace(entry, has_unknown=False)\n"
-        "                return Step(await self._ledger.save(states.settle_refused(gone, now, ConfigurationError())))",
+        "return states.abandon(states.still_unknown(entry, now, now, error))",
+        "return states.settle_refused("
+        "states.structs.replace(entry, has_unknown=False), now, ConfigurationError())",
     ),
     Mutant(
         "a code is handed out while its cancel is under way",
