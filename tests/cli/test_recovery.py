@@ -64,6 +64,7 @@ def test_a_case_for_a_person(cli, emulator):
     """After 24 hours it is given up, with an exit code of its own, here and for who asks again."""
     leave_open(cli, emulator, "a")
     due_now(cli, unknown_since=1)
+    emulator.faults.arm(Fault(FaultKind.RESEND_AFTER))
     result = cli("recover", "--yes")
     assert (result.code, result.record["state"]) == (9, "abandoned")
     again = cli("create", "a", "25.00", "USD", "--yes")

@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         "too late counts as cancelled",
         "driver",
-        "return Step(await self._ledger.save(states.too_late(entry, now)), error=error)",
-        "return Step(await self._buried(entry), error=error)",
+        "return Step(await self._ledger.save(states.too_late(entry, self._now())), error=reason)",
+        "return Step(await self._buried(entry), error=reason)",
     ),
     Mutant(
         "a card is handed out although its entry has moved on",
