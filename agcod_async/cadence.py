@@ -27,7 +27,8 @@ def next_time(now: datetime, since: datetime, rng: Random) -> datetime:
 
     The wait is a part of the time that has passed already, which is what makes it grow exponentially.
     """
-    passed = now - since
+    # Where the past lies ahead, a clock was wrong: that is no reason to ask each second until then.
+    passed = abs(now - since)
     if passed < QUICK:
         return now + timedelta(seconds=1)
     return now + min(passed * rng.uniform(0.4, 0.8), LONGEST)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .ledger import Entry
 
 
+_UNCHARGED = ("planned", "refused", "reversed")
+
+
 class Drive:
     """
     Takes step after step, each when it is due, until nothing is open or everybody's budget has ended.
@@ -71,8 +74,8 @@ class Drive:
         try:
             step = await self._move(self._see)
         except AgcodError as error:
-            if self.last is not None:
-                # It says something about this step, and an earlier one may have charged.
+            if self.last is not None or (self.entry is not None and self.entry.state not in _UNCHARGED):
+                # It says something about this step, and an earlier one, or another process, may have charged.
                 error.outcome = "unknown"
             raise
         self.entry, self.last = step.entry, step

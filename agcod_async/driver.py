@@ -177,13 +177,12 @@ class Driver:
         now = self._now()
         if _is_dead(error):
             return states.settle_refunded(entry, now)
+        if _is_given_up(entry, error, entry.unknown_since, now):
+            return states.abandon(states.still_unknown(entry, now, now, error))
         was_executed = error.outcome == "unknown"
         if not was_executed and (error.outcome == "not_sent" or isinstance(error, ThrottlingError)):
             due_at = cadence.after_attempts(now, entry.attempts, self._session.rng)
             return states.release(states.not_sent_after_all(entry, now, due_at, error))
-        if cadence.is_over(now, entry.unknown_since):
-            # Only here: whoever was away for days asks once more before giving up.
-            return states.abandon(states.still_unknown(entry, now, now, error))
         if not was_executed and isinstance(error, CONFIGURED_WRONGLY):
             return states.release(states.not_sent_after_all(entry, now, now + timedelta(minutes=1), error))
         if not was_executed and not entry.has_unknown:
@@ -195,7 +194,9 @@ class Driver:
         if isinstance(error, InvalidRequestError | AccountError) and error.outcome == "refused":
             # Nothing is known under the id, or so it says: the create may still be on its way. Or it is too
             # late for a first reverse; whether for a second one too, nobody knows.
-            return await self._bury(entry, error)
+            is_there = entry.alive_at is not None or error.error_type == _TOO_LATE
+            if is_there or not cadence.is_over(self._now(), entry.reversed_since):
+                return await self._bury(entry, error)
         return Step(await self._ledger.save(self._later(entry, error)), error=error)
 
     async def _bury(self, before: Entry, reason: ServiceError) -> Step:
@@ -207,26 +208,25 @@ class Driver:
         except AgcodError as error:
             if _is_dead(error):
                 return Step(await self._buried(entry), error=reason)
-            if error.outcome == "unknown":
-                later = self._later(entry, error, within=cadence.SOON)
-                return Step(await self._ledger.save(later), error=error)
-            entry = states.not_buried(entry, before, error)
-            if _is_nowhere(before, reason, error):
-                return Step(await self._buried(entry), error=error)
+            if error.outcome != "unknown":
+                entry = states.not_buried(entry, before, error)
+                if _is_nowhere(before, reason, error):
+                    return Step(await self._buried(entry), error=error)
             return Step(await self._ledger.save(self._later(entry, error)), error=error)
         if _is_too_late(before, reason):
             return Step(await self._ledger.save(states.too_late(entry, self._now())), error=reason)
         entry = states.seen_alive(entry, self._session.signing_time())
         return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
 
-    def _later(self, entry: Entry, error: AgcodError, *, within: timedelta = cadence.LONGEST) -> Entry:
+    def _later(self, entry: Entry, error: AgcodError) -> Entry:
         now = self._now()
-        due_at = cadence.next_time(now, self._asked_since(entry, now), self._session.rng)
-        later = states.reverse_unknown(entry, now, min(due_at, now + within), error)
-        was_asked = error.outcome != "not_sent" and not isinstance(error, ThrottlingError)
-        if was_asked and cadence.is_over(now, entry.reversed_since):
-            return states.abandon(later)
-        return states.release(later)
+        since = self._asked_since(entry, now)
+        due_at = cadence.next_time(now, since, self._session.rng)
+        if not _may_be_fresh(entry, now):
+            later = states.reverse_unknown(entry, now, due_at, error)
+            return states.abandon(later) if _is_given_up(entry, error, since, now) else states.release(later)
+        # There is little time to take it back, and it was made for nothing else.
+        return states.release(states.reverse_unknown(entry, now, min(due_at, now + cadence.SOON), error))
 
     def _asked_since(self, entry: Entry, now: datetime) -> datetime:
         """Return since when; what was made to be reversed counts anew, as there is little time for it."""
@@ -278,6 +278,24 @@ async def _forward(session: AgcodSession, entry: Entry) -> Response:
             )
 
 
+def _is_given_up(entry: Entry, error: AgcodError, since: datetime | None, now: datetime) -> bool:
+    """
+    Whether an attempt that failed with *error* was the last one.
+
+    Whoever was away for days asks once more before giving up. Did that not reach the service, or was there
+    no room for it, then the attempt before it must have failed, too, and lately.
+    """
+    was_asked = error.outcome != "not_sent" and not isinstance(error, ThrottlingError)
+    failed_before = entry.last_error_at is not None and now - entry.last_error_at <= 2 * cadence.LONGEST
+    return cadence.is_over(now, since) and (was_asked or failed_before)
+
+
+def _may_be_fresh(entry: Entry, now: datetime) -> bool:
+    """Whether what is to be reversed may have been made on purpose, a moment ago."""
+    made, begun = entry.last_sent_at, entry.reversed_since
+    return made is not None and begun is not None and begun < made and now - made <= states.CANCEL_WINDOW
+
+
 def _is_dead(error: AgcodError) -> bool:
     """Whether the service showed what was asked for, and that it lives no more."""
     response = error.response if isinstance(error, PostconditionError) else None
@@ -315,7 +333,8 @@ def _is_nowhere(before: Entry, reverse: ServiceError, forward: AgcodError) -> bo
 def _is_too_late(entry: Entry, reverse: ServiceError) -> bool:
     """Whether what was just shown alive cannot be reversed any more, since the service refused *reverse*."""
     if reverse.error_type == _TOO_LATE:
-        return True
+        # Of what was not seen before, it is asked once more: it may have been made by this very create.
+        return entry.alive_at is not None
     if entry.kind == "activate":
         return reverse.error_type == _NEVER
     if entry.kind == "create" and reverse.signed_at is not None:

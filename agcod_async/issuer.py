@@ -391,7 +391,7 @@ class Issuer:
             return _unsettled(step)
         try:
             report = await self._report(step.entry)
-        except LedgerError:
+        except (LedgerError, ConfigurationError):
             # What became of the money is worth more than its story.
             report = None
         abandoned = RewardAbandoned(

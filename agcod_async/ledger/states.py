@@ -192,7 +192,7 @@ def not_buried(entry: Entry, before: Entry, error: AgcodError) -> Entry:
     Illegal with an *error* whose outcome is unknown.
     """
     _check_known(entry, error)
-    return _move("not_buried", entry, "reversing", sign_by=before.sign_by)
+    return _move("not_buried", entry, "reversing", sign_by=before.sign_by, last_sent_at=before.last_sent_at)
 
 
 def seen_alive(entry: Entry, signing: datetime) -> Entry:

@@ -10,11 +10,20 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from agcod_async import AgcodError, ConfigurationError, Money, OutcomePending, RetryPolicy, RewardUndone
+from agcod_async import (
+    AgcodError,
+    ConfigurationError,
+    Money,
+    OutcomePending,
+    RetryPolicy,
+    RewardAbandoned,
+    RewardUndone,
+)
 from agcod_async.emulator import Fault
 from agcod_async.errors import ConnectionLost, LedgerError
 from agcod_async.ledger import Intent, MemoryLedger, SQLiteLedger
 from agcod_async.model import CREATE_GIFT_CARD, CreateGiftCardRequest
+from agcod_async.wire import HTTPResponse
 from tests.issuer.world import world
 
 USD = Money("25.00", "USD")
@@ -85,6 +94,27 @@ async def test_a_card_that_was_seen_is_never_nowhere():
         with pytest.raises(OutcomePending):
             await w.issuer.undo("order")
         assert (await w.entry("order")).state == "reversing"
+
+
+async def test_too_late_is_not_said_of_what_was_never_there():
+    """Were the service to say so, the create that looks must not be what makes it true."""
+    body = (
+        b'{"agcodResponse":{"__type":"CancelGiftCardResponse:http://internal.amazon.com/coral/com.amazonaws.agcod/",'
+        b'"status":"FAILURE"},"errorCode":"F200","errorType":"CancelRequestArrivedAfterTimeLimit","message":"late"}'
+    )
+    async with world(on_unknown="undo") as w:
+        w.faults.once("drop_before", operation="CreateGiftCard")
+
+        async def answer(request, send):
+            if request.path == "/CancelGiftCard" and not w.emulator.state.cards:
+                return HTTPResponse(status=400, headers={"content-type": "application/json"}, body=body)
+            return await send(request)
+
+        interposed(w, answer)
+        with pytest.raises(RewardUndone):
+            await w.issuer.issue("order", USD)
+        assert w.emulator.partner.funds == 10_000
+        assert len(w.emulator.state.cards) == 1
 
 
 # Ledgers
@@ -162,7 +192,59 @@ async def test_an_undo_that_cannot_be_stored():
         assert w.live_cards == []
 
 
+@pytest.mark.parametrize("ask", ["issue", "undo"])
+async def test_a_claim_that_fails_knows_what_it_saw(ask):
+    """Another process has sent the request: that this one did not is no comfort."""
+    async with world() as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("order", USD, budget=0.5)
+
+        async def claim(*_, **__):
+            raise LedgerError("the database is locked", outcome="not_sent")
+
+        w.ledger.claim = claim
+        issuer = w.new_issuer()
+        with pytest.raises(LedgerError) as caught:
+            await (issuer.issue("order", USD) if ask == "issue" else issuer.undo("order"))
+        assert caught.value.outcome == "unknown"
+
+
+async def test_a_case_whose_story_cannot_be_told():
+    """The ledger is closed before the report is made: that it is a case is what counts."""
+    async with world(budget=2 * DAY) as w:
+        w.faults.arm(Fault("resend_after", operation="CreateGiftCard"))
+
+        async def history(reference):
+            raise ConfigurationError("this ledger is not open: use it in 'async with'")
+
+        w.ledger.history = history
+        with pytest.raises(RewardAbandoned) as caught:
+            await w.issuer.issue("order", USD)
+        assert caught.value.outcome == "unknown"
+
+
 # Clocks
+
+
+async def test_a_past_that_lies_ahead():
+    """What a clock wrote that was ahead is no reason to ask each second until that time has come."""
+    async with world(budget=2.0) as w:
+        right, ahead = w.clock, timedelta(hours=8)
+        w.clock = lambda: right() + ahead
+        w.emulator.clock.shift(ahead)
+        w.ledger = MemoryLedger(clock=w.clock)
+        w.new_issuer()
+        w.faults.arm(Fault("drop_after", operation="CreateGiftCard"))
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("order", USD)
+        await w.issuer.finish(within=1.0)
+        ahead = timedelta(0)
+        w.emulator.clock.shift(timedelta(hours=-8))
+        w.new_issuer()
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("order", USD, budget=600.0)
+        assert (await w.entry("order")).attempts < 30
 
 
 @pytest.mark.parametrize("minutes", [-40, -31, 31, 40])
@@ -250,6 +332,26 @@ async def test_what_was_not_asked_is_not_given_up(ask, state, kind):
         w.faults.clear()
         await asyncio.sleep(3700)
         assert [receipt.state for receipt in await w.issuer.recover()] == [state]
+
+
+@pytest.mark.parametrize("kind", ["throttle_storm", "refuse_connection"])
+@pytest.mark.parametrize(("ask", "attempts"), [("issue", 60), ("undo", 2)])
+async def test_what_cannot_be_asked_for_a_day_is_a_case_too(ask, attempts, kind):
+    """A person has to hear of it, and the network is not asked for ever."""
+    async with world(budget=0.5) as w:
+        w.faults.once("drop_after", operation="CreateGiftCard")
+        with pytest.raises(OutcomePending):
+            await w.issuer.issue("order", USD)
+        w.faults.arm(Fault(kind))
+        if ask == "undo":
+            with pytest.raises(OutcomePending):
+                await w.issuer.undo("order")
+        while (await w.entry("order")).state != "abandoned":
+            await asyncio.sleep(60)
+            await w.issuer.recover()
+            assert w.now < 2 * DAY
+        assert w.now >= DAY
+        assert (await w.entry("order")).attempts <= attempts
 
 
 async def test_two_clocks_that_do_not_agree_make_nobody_run_in_circles():
