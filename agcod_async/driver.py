@@ -219,22 +219,24 @@ class Driver:
         return Step(await self._ledger.save(self._later(entry, reason)), error=reason)
 
     def _later(self, entry: Entry, error: AgcodError) -> Entry:
-        now = self._now()
-        since = self._asked_since(entry, now)
-        due_at = cadence.next_time(now, since, self._session.rng)
-        if not _may_be_fresh(entry, now):
-            later = states.reverse_unknown(entry, now, due_at, error)
-            return states.abandon(later) if _is_given_up(entry, error, since, now) else states.release(later)
-        # There is little time to take it back, and it was made for nothing else.
-        return states.release(states.reverse_unknown(entry, now, min(due_at, now + cadence.SOON), error))
+        now, begun = self._now(), entry.reversed_since
+        made = self._made_to_be_reversed(entry, now)
+        # What was seen alive counts anew: there is little time to take it back.
+        since = begun if made is None or entry.alive_at is None else made
+        due_at = cadence.next_time(now, since or now, self._session.rng)
+        if made is not None and now - made <= states.CANCEL_WINDOW:
+            due_at = min(due_at, now + cadence.SOON)
+            return states.release(states.reverse_unknown(entry, now, due_at, error))
+        later = states.reverse_unknown(entry, now, due_at, error)
+        return states.abandon(later) if _is_given_up(entry, error, since, now) else states.release(later)
 
-    def _asked_since(self, entry: Entry, now: datetime) -> datetime:
-        """Return since when; what was made to be reversed counts anew, as there is little time for it."""
-        begun = entry.reversed_since or now
-        if entry.alive_at is None:
-            return begun
-        alive = entry.alive_at - (self._session.signing_time() - now)
-        return alive if begun < alive <= now else begun
+    def _made_to_be_reversed(self, entry: Entry, now: datetime) -> datetime | None:
+        """Return when what is to be reversed was, or may have been, made on purpose; None if it was not."""
+        made = entry.last_sent_at
+        if entry.alive_at is not None:
+            made = entry.alive_at - (self._session.signing_time() - now)
+        begun = entry.reversed_since
+        return made if made is not None and begun is not None and begun < made <= now else None
 
     async def _buried(self, entry: Entry) -> Entry:
         """The id is dead: settle it, and give the entry its new id in the same breath where it wants one."""
@@ -288,12 +290,6 @@ def _is_given_up(entry: Entry, error: AgcodError, since: datetime | None, now: d
     was_asked = error.outcome != "not_sent" and not isinstance(error, ThrottlingError)
     failed_before = entry.last_error_at is not None and now - entry.last_error_at <= 2 * cadence.LONGEST
     return cadence.is_over(now, since) and (was_asked or failed_before)
-
-
-def _may_be_fresh(entry: Entry, now: datetime) -> bool:
-    """Whether what is to be reversed may have been made on purpose, a moment ago."""
-    made, begun = entry.last_sent_at, entry.reversed_since
-    return made is not None and begun is not None and begun < made and now - made <= states.CANCEL_WINDOW
 
 
 def _is_dead(error: AgcodError) -> bool:

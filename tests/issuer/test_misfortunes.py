@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from agcod_async import (
+    Account,
     AgcodError,
     ConfigurationError,
     Money,
@@ -43,6 +44,18 @@ def interposed(w, answer):
         return await answer(request, send)
 
     w.session._transport.send = through
+
+
+def said(error_code, error_type):
+    """A refusal as the service words it."""
+    fields = {
+        "agcodResponse": {"status": "FAILURE"},
+        "errorCode": error_code,
+        "errorType": error_type,
+        "message": "no",
+    }
+    body = msgspec.json.encode(fields)
+    return HTTPResponse(status=400, headers={"content-type": "application/json"}, body=body)
 
 
 # Answers
@@ -96,18 +109,38 @@ async def test_a_card_that_was_seen_is_never_nowhere():
         assert (await w.entry("order")).state == "reversing"
 
 
+@pytest.mark.parametrize("was_made", [True, False])
+async def test_a_reverse_that_is_always_refused_is_a_case(was_made):
+    """What lives is shown again and again, and cannot be taken back: a person has to hear of it."""
+    async with world(budget=0.5) as w:
+        w.faults.once("drop_after" if was_made else "drop_before", operation="LoadAmazonBalance")
+        account = Account(id="amz1.account.1", type="2")
+        with pytest.raises(OutcomePending):
+            await w.issuer.load("order", USD, account)
+
+        async def answer(request, send):
+            refused = request.path == "/VoidAmazonBalanceLoad"
+            return said("F300", "OperationNotPermitted") if refused else await send(request)
+
+        interposed(w, answer)
+        with pytest.raises(OutcomePending):
+            await w.issuer.undo("order")
+        while (await w.entry("order")).state != "abandoned":
+            await asyncio.sleep(30)
+            await w.issuer.recover()
+            assert w.now < 2 * DAY
+        assert w.now >= DAY
+        assert w.emulator.state.serial < 100
+
+
 async def test_too_late_is_not_said_of_what_was_never_there():
     """Were the service to say so, the create that looks must not be what makes it true."""
-    body = (
-        b'{"agcodResponse":{"__type":"CancelGiftCardResponse:http://internal.amazon.com/coral/com.amazonaws.agcod/",'
-        b'"status":"FAILURE"},"errorCode":"F200","errorType":"CancelRequestArrivedAfterTimeLimit","message":"late"}'
-    )
     async with world(on_unknown="undo") as w:
         w.faults.once("drop_before", operation="CreateGiftCard")
 
         async def answer(request, send):
             if request.path == "/CancelGiftCard" and not w.emulator.state.cards:
-                return HTTPResponse(status=400, headers={"content-type": "application/json"}, body=body)
+                return said("F200", "CancelRequestArrivedAfterTimeLimit")
             return await send(request)
 
         interposed(w, answer)
