@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 from dataclasses import dataclass
 
@@ -32,6 +33,13 @@ __all__ = [
 def measure_no_children():
     """Measured is who runs the tests, not what they start: the simulation would take twice as long."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_on_ctrl_c():
+    """A shell that runs the tests in the background has them ignore Ctrl-C, and so all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
