@@ -17,7 +17,7 @@ pytest.importorskip("uvicorn", reason="pip install agcod-async[emulator]")
 pytest.importorskip("trustme", reason="pip install agcod-async[emulator]")
 pytest.importorskip("jinja2", reason="pip install agcod-async[emulator]")
 
-from agcod_async import AgcodSession, Credentials, Endpoint
+from agcod_async import Account, AgcodSession, Credentials, Endpoint, Money
 from agcod_async.emulator import Emulator, Fault, FaultKind, Key, Partner
 from agcod_async.emulator.pages import scratchpad
 from agcod_async.emulator.pages.scratchpad import Reply
@@ -141,6 +141,20 @@ async def test_the_figures_are_those_that_a_client_finds_out(browser, emulator, 
         "Average daily spend over 14 days": str(reading.average_daily_spend),
         "Days remaining": str(reading.days_remaining),
     }
+
+
+async def test_whatever_is_paid_for_is_spent(browser, emulator, clock):
+    """Physical cards and balance loads, too, though the activity does not list the loads."""
+    session, value = session_of(emulator), Money("70.00", "USD")
+    for number in range(2):
+        await session.activate_gift_card(f"Acme1a{number}", f"600000000000000000{number}", value)
+        account = Account(id=f"amz1.account.{number}", type="2")
+        await session.load_amazon_balance(f"Acme1l{number}", value, account)
+        clock.shift(timedelta(days=10))
+    page = await browser.go("/portal")
+    assert page.facts["Balance"] == "9720.00 USD"
+    assert page.facts["Average daily spend over 14 days"] == "10.00 USD"
+    assert [row[1] for row in page.rows if len(row) == 10] == ["GCActivation"]
 
 
 async def test_an_account_without_an_end(browser):
